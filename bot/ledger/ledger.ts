@@ -1,0 +1,44 @@
+// The port to state that outlives a process: gateway sessions, recent starts, a refusal by Discord.
+
+/** A gateway session as it is kept between processes; the names are those of sessions.json and are a promise. */
+export interface StoredSession {
+  readonly shard: number;
+  readonly shardCount: number;
+  readonly sessionId: string;
+  readonly resumeGatewayUrl: string;
+  /** The last dispatch up to which every handler has settled: what RESUME asks to replay from. */
+  readonly sequence: number;
+  /** Dispatches above `sequence` that are done already, ascending and bounded; a replay drops them. */
+  readonly finishedAbove?: readonly number[];
+  /** Dispatches above `sequence` whose handler was running, with the process deaths that each has seen. */
+  readonly unfinished?: readonly { readonly sequence: number; readonly deaths: number }[];
+  readonly intents: number;
+  /** First 16 hex digits of the SHA-256 of the token: tells another token without knowing one. */
+  readonly tokenHash: string;
+  /** Wall time of the checkpoint, ms since 1970. */
+  readonly writtenAt: number;
+}
+
+/** What Discord refused, so that a restart with the same settings does not ask again. */
+export interface StoredRefusal {
+  /** Hash of token, intents and shards that were refused. */
+  readonly fingerprint: string;
+  readonly code: string;
+  readonly fix: string;
+  readonly writtenAt: number;
+}
+
+/** Every call may reject with a LedgerError; callers say so through `ledger.unreachable` and go on. */
+export interface Ledger {
+  /** Whether anything is kept when the process ends. */
+  readonly persistent: boolean;
+  readSessions(): Promise<readonly StoredSession[]>;
+  /** Replaces the sessions of the named shards' process as a whole; a session left out is gone. */
+  writeSessions(sessions: readonly StoredSession[]): Promise<void>;
+  /** Wall times of process starts, newest last, bounded. */
+  readStarts(): Promise<readonly number[]>;
+  recordStart(at: number): Promise<void>;
+  readRefusal(): Promise<StoredRefusal | undefined>;
+  /** `undefined` forgets it. */
+  writeRefusal(refusal: StoredRefusal | undefined): Promise<void>;
+}
