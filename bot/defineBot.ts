@@ -1,0 +1,156 @@
+// The seam between a bot and the runtime: what a bot module exports, and the small interface it is handed.
+
+import type { GatewayDispatchPayload } from "discord-api-types/v10";
+import { INTENTS, type IntentName, PERMISSIONS, type PermissionName } from "../shared/application.ts";
+
+/** A dispatch's type, such as MESSAGE_CREATE (events/gateway-events#receive-events). */
+export type DispatchType = `${GatewayDispatchPayload["t"]}`;
+
+/** The `d` of a dispatch of one type. */
+export type DispatchData<Type extends DispatchType> =
+  Extract<GatewayDispatchPayload, { t: Type }> extends { d: infer Data } ? Data : unknown;
+
+/** What a handler knows about the event besides its data. */
+export interface HandlerContext {
+  readonly shard: number;
+  readonly sequence: number;
+  /** Aborts when the handler has overrun its deadline, or the drain has ended. */
+  readonly signal: AbortSignal;
+}
+
+/** Handles one event; its promise settles when the event is finished, which is when a replay may skip it. */
+export type Handler<Type extends DispatchType> = (
+  data: DispatchData<Type>,
+  bot: Bot,
+  context: HandlerContext,
+) => unknown;
+
+export type Handlers = { readonly [Type in DispatchType]?: Handler<Type> };
+
+/** A file of a multipart request (reference#uploading-files). */
+export interface RequestFile {
+  readonly name: string;
+  readonly data: Uint8Array | string;
+  readonly contentType?: string;
+}
+
+/** One REST call; `path` starts after the API base, such as `/channels/123/messages`. */
+export interface RestCall {
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string | number | boolean | readonly (string | number)[] | undefined>>;
+  readonly body?: unknown;
+  readonly files?: readonly RequestFile[];
+  /** For the server's audit log, 1 to 512 characters (resources/audit-log). */
+  readonly reason?: string;
+  readonly signal?: AbortSignal;
+  /** Milliseconds the call may take in all, queueing included; refused before queueing when the wait is longer. */
+  readonly deadlineMs?: number;
+  /** Who goes first: interaction, then user (the default), then background, which is also shed first. */
+  readonly priority?: "interaction" | "user" | "background";
+  /** false sends no Authorization header. */
+  readonly auth?: boolean;
+}
+
+/** A bot's view of Discord's REST API; every limit is kept for it. */
+export interface Rest {
+  /** Resolves to the parsed JSON body, or undefined when the answer has none. Rejects with a RestError. */
+  request<Result = unknown>(call: RestCall): Promise<Result>;
+}
+
+/** A presence as op 3 takes it (events/gateway-events#update-presence). */
+export interface Presence {
+  readonly status: "online" | "dnd" | "idle" | "invisible" | "offline";
+  readonly activities?: readonly { readonly name: string; readonly type: number; readonly [field: string]: unknown }[];
+  readonly since?: number | null;
+  readonly afk?: boolean;
+}
+
+/** A request for members of one guild (events/gateway-events#request-guild-members). */
+export interface MembersQuery {
+  readonly guildId: string;
+  readonly query?: string;
+  readonly limit?: number;
+  readonly userIds?: readonly string[];
+  readonly presences?: boolean;
+}
+
+/** The chunks of an answer put together. */
+export interface Members {
+  readonly members: readonly unknown[];
+  readonly presences: readonly unknown[];
+  readonly notFound: readonly string[];
+}
+
+/** What a bot is handed: Discord without sockets, shards or limits. */
+export interface Bot {
+  /** The bot user's id, known from the first READY on. */
+  readonly userId: string | undefined;
+  readonly rest: Rest;
+  /** Adds a handler for one type, besides those of the definition; they run one after the other. */
+  on<Type extends DispatchType>(type: Type, handler: Handler<Type>): void;
+  /** Sends a message that pings nobody. Resolves to the message's id. */
+  send(channelId: string, content: string): Promise<string>;
+  /** Replies to a message and pings nobody. Resolves to the reply's id. */
+  reply(message: { readonly id: string; readonly channel_id: string }, content: string): Promise<string>;
+  /** Asks for a presence on every shard or on one; coalesced, and asserted again after every READY. */
+  setPresence(presence: Presence, target?: { readonly shard?: number }): void;
+  requestGuildMembers(query: MembersQuery, signal?: AbortSignal): Promise<Members>;
+  /** The same object as GET /state. */
+  status(): unknown;
+  /** Ends the process as SIGTERM does; `keepSessions` overrides what the ledger would decide. */
+  stop(options?: { readonly keepSessions?: boolean }): Promise<void>;
+  log(level: "debug" | "info" | "warn" | "error", message: string, fields?: Readonly<Record<string, unknown>>): void;
+}
+
+/** A bot: what it asks Discord for, and what it does with what comes. */
+export interface BotDefinition {
+  /** Names, or their bits in one number. */
+  readonly intents: readonly IntentName[] | number;
+  /** What the bot needs in a server: names, or their bits. Stated for the invite link; the runtime never asks for it. */
+  readonly permissions?: readonly PermissionName[] | bigint | number;
+  readonly handlers?: Handlers;
+  /** Runs once, after preflight and before the first dial. */
+  start?(bot: Bot): unknown;
+  /** Sees every dispatch, READY and RESUMED included, synchronously and in order. */
+  onDispatch?(shard: number, sequence: number, type: string, data: unknown): void;
+}
+
+/** Gives a bot definition its types; the module's default export. */
+export function defineBot(definition: BotDefinition): BotDefinition {
+  return definition;
+}
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null;
+
+const namesFrom = (value: unknown, known: object): boolean =>
+  Array.isArray(value) && value.every((name) => typeof name === "string" && name in known);
+
+/** What keeps a module's default export from being a bot definition; empty when nothing does. */
+export function definitionProblems(value: unknown): string[] {
+  if (!isObject(value)) return ["has no default export made by defineBot({ intents, permissions, handlers })"];
+  const problems: string[] = [];
+  const { intents, permissions, handlers, start, onDispatch } = value;
+  if (!namesFrom(intents, INTENTS) && !(typeof intents === "number" && Number.isSafeInteger(intents) && intents >= 0)) {
+    problems.push(`has intents that are neither bits nor a list of names from ${Object.keys(INTENTS).join(", ")}`);
+  }
+  const isBits = typeof permissions === "bigint" || typeof permissions === "number";
+  if (permissions !== undefined && !isBits && !namesFrom(permissions, PERMISSIONS)) {
+    problems.push("has permissions that are neither bits nor a list of Discord's permission names");
+  }
+  const areFunctions = isObject(handlers) && Object.values(handlers).every((handler) => typeof handler === "function");
+  if (handlers !== undefined && !areFunctions) {
+    problems.push("has handlers that are not an object of functions, one for each event type");
+  }
+  if (start !== undefined && typeof start !== "function") problems.push("has a start that is not a function");
+  if (onDispatch !== undefined && typeof onDispatch !== "function") {
+    problems.push("has an onDispatch that is not a function");
+  }
+  return problems;
+}
+
+/** Whether a module's default export is a bot definition. */
+export function isBotDefinition(value: unknown): value is BotDefinition {
+  return definitionProblems(value).length === 0;
+}
