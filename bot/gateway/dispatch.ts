@@ -1,0 +1,283 @@
+// Hands events to handlers: in order for each key, side by side across keys, never holding the shard up.
+
+import type { Cancel, Clock } from "../clock.ts";
+import type { HandlerContext } from "../defineBot.ts";
+import type { StoredSession } from "../ledger/ledger.ts";
+import type { Telemetry } from "../telemetry/telemetry.ts";
+import { createLanes } from "./lanes.ts";
+import { openPositions, type Position, type Positions } from "./positions.ts";
+
+/** Handles one event. It is finished when the returned value, or its promise, settles. */
+export type EventHandler = (data: unknown, context: HandlerContext) => unknown;
+
+export interface DispatcherOptions {
+  readonly clock: Clock;
+  readonly telemetry: Telemetry;
+  /** The handler of an event type; without one an event is finished as it arrives. */
+  handler(type: string): EventHandler | undefined;
+  /** Events with the same key run one after the other; by default channel_id, else guild_id, else the shard. */
+  key?(type: string, data: unknown, shard: number): string;
+  /** Handlers running at once, over all keys. */
+  readonly maxRunning?: number;
+  /** Events waiting at once, over all keys. */
+  readonly maxWaiting?: number;
+  /** Milliseconds after which a waiting event is shed: nobody wants the answer any more. */
+  readonly waitDeadlineMs: number;
+  /** Milliseconds after which a running handler counts as failed and loses its slot; its signal aborts. */
+  readonly runDeadlineMs: number;
+}
+
+export interface Dispatcher {
+  /** Takes one event in; its handler may start before this returns, and never throws into the caller. */
+  dispatch(shard: number, sequence: number, type: string, data: unknown): void;
+  /**
+   * started: a new session whose READY has that sequence, told before or after READY is dispatched. resumed: the replay
+   * is over. dropped: the session is gone; what it brought is still handled.
+   */
+  onSession(shard: number, change: "started" | "resumed" | "dropped", sequence: number): void;
+  /** Goes on where an earlier process left off; call it before the shard's first event. */
+  restore(stored: StoredSession): void;
+  /** What a checkpoint keeps of a shard's session, or undefined while it has none. */
+  position(shard: number): Position | undefined;
+  /** From now on no handler starts and no event is taken in: all of it stays unfinished, for the replay. */
+  stopStarting(): void;
+  /** Resolves once no handler runs; rejects with the signal's reason, after aborting what still runs. */
+  drained(signal: AbortSignal): Promise<void>;
+}
+
+// As many as keep a busy bot's rate-limited replies in flight at once, at a few KiB each.
+const MAX_RUNNING = 256;
+// At about 1 KiB an event some 10 MiB, and minutes of work: what waits longer than that is answered too late anyway.
+const MAX_WAITING = 10_000;
+// Room for a stack with its cause; the rest of a long message helps nobody.
+const LONGEST_ERROR = 4_000;
+
+interface Job {
+  readonly key: string;
+  readonly shard: number;
+  readonly sequence: number;
+  readonly type: string;
+  readonly data: unknown;
+  readonly handler: EventHandler;
+  /** Of the session that brought the event, which a newer one may have replaced. */
+  readonly positions: Positions;
+  readonly waitsUntil: number;
+}
+
+class Context implements HandlerContext {
+  readonly shard: number;
+  readonly sequence: number;
+  #controller: AbortController | undefined;
+  #aborted: { readonly reason: Error } | undefined;
+
+  constructor(shard: number, sequence: number) {
+    this.shard = shard;
+    this.sequence = sequence;
+  }
+
+  // Made when asked for: most handlers never do.
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.#aborted !== undefined) this.#controller.abort(this.#aborted.reason);
+    return this.#controller.signal;
+  }
+
+  abort(reason: Error): void {
+    this.#aborted ??= { reason };
+    this.#controller?.abort(reason);
+  }
+}
+
+export function createDispatcher(options: DispatcherOptions): Dispatcher {
+  const { clock, telemetry, key = defaultKey, waitDeadlineMs, runDeadlineMs } = options;
+  const { maxRunning = MAX_RUNNING, maxWaiting = MAX_WAITING } = options;
+  const sessions = new Map<number, Positions>();
+  const lanes = createLanes<Job>();
+  const running = new Set<Context>();
+  const idle = new Set<() => void>();
+  // The sequence of each shard's last READY, to tell whether a session that is announced has begun already.
+  const readyAt = new Map<number, number>();
+  let stopped = false;
+  let cancelWaitDeadline: Cancel | undefined;
+
+  const settle = (positions: Positions, shard: number, sequence: number): void => {
+    for (const lost of positions.settle(sequence)) {
+      telemetry.log("warn", "an event runs for so long that a replay will not bring it again", { shard, seq: lost });
+    }
+  };
+
+  const report = ({ shard, sequence, type }: Job, error: unknown): void => {
+    telemetry.count("HandlerErrors");
+    telemetry.event("handler.failed", { shard, seq: sequence, type, error: describe(error) });
+  };
+
+  const shed = (job: Job, reason: string): void => {
+    lanes.remove(job);
+    telemetry.count("HandlersShed");
+    telemetry.event("dispatch.shed", { shard: job.shard, seq: job.sequence, type: job.type, reason });
+    settle(job.positions, job.shard, job.sequence);
+  };
+
+  const watchWaiting = (): void => {
+    if (cancelWaitDeadline !== undefined || stopped) return;
+    const first = lanes.oldest();
+    if (first === undefined) return;
+    cancelWaitDeadline = clock.schedule(first.waitsUntil - clock.now(), () => {
+      cancelWaitDeadline = undefined;
+      const now = clock.now();
+      for (let job = lanes.oldest(); job !== undefined && job.waitsUntil <= now; job = lanes.oldest()) {
+        shed(job, `waited ${waitDeadlineMs} ms for its turn`);
+      }
+      telemetry.level("HandlersWaiting", lanes.waiting);
+      watchWaiting();
+    });
+  };
+
+  const start = (job: Job): void => {
+    const context = new Context(job.shard, job.sequence);
+    job.positions.start(job.sequence);
+    running.add(context);
+    const end = (): boolean => {
+      if (!running.delete(context)) return false;
+      lanes.release(job.key);
+      settle(job.positions, job.shard, job.sequence);
+      if (running.size === 0) for (const resolve of idle) resolve();
+      return true;
+    };
+    let result: unknown;
+    try {
+      result = job.handler(job.data, context);
+    } catch (error) {
+      report(job, error);
+    }
+    if (!isThenable(result)) {
+      end();
+      return;
+    }
+    const cancelDeadline = clock.schedule(runDeadlineMs, () => {
+      if (!end()) return;
+      const overrun = new Error(
+        `the handler ran longer than ${runDeadlineMs} ms; its slot was given to the next event`,
+      );
+      report(job, overrun);
+      context.abort(overrun);
+      pump();
+    });
+    // After an overrun the end is of no interest any more; a late rejection must only not be unhandled.
+    const settled = (failure?: { readonly error: unknown }): void => {
+      cancelDeadline();
+      if (!end()) return;
+      if (failure !== undefined) report(job, failure.error);
+      pump();
+    };
+    Promise.resolve(result).then(
+      () => settled(),
+      (error: unknown) => settled({ error }),
+    );
+  };
+
+  const pump = (): void => {
+    while (!stopped && running.size < maxRunning) {
+      const job = lanes.next();
+      if (job === undefined) break;
+      start(job);
+    }
+    telemetry.level("HandlersRunning", running.size);
+    telemetry.level("HandlersWaiting", lanes.waiting);
+    watchWaiting();
+  };
+
+  const sessionOf = (shard: number, sequence: number, type: string): Positions => {
+    const current = sessions.get(shard);
+    if (type === "READY") readyAt.set(shard, sequence);
+    // A READY that goes back opens a new session (events/gateway-events#ready), whether or not it was announced.
+    const opens = type === "READY" && current !== undefined && sequence <= current.received;
+    if (current !== undefined && !opens) return current;
+    const positions = openPositions(sequence - 1);
+    sessions.set(shard, positions);
+    return positions;
+  };
+
+  return {
+    dispatch(shard, sequence, type, data) {
+      if (stopped) return;
+      const positions = sessionOf(shard, sequence, type);
+      const arrival = positions.receive(sequence);
+      if (arrival.kind === "repeat") return;
+      if (arrival.kind === "poison") {
+        telemetry.event("dispatch.poison", { shard, seq: sequence, type, deaths: arrival.deaths });
+        return;
+      }
+      const handler = options.handler(type);
+      if (handler === undefined) {
+        settle(positions, shard, sequence);
+        return;
+      }
+      const waitsUntil = clock.now() + waitDeadlineMs;
+      lanes.add({ key: key(type, data, shard), shard, sequence, type, data, handler, positions, waitsUntil });
+      pump();
+      // The longest lane pays, since it is the flood that fills the room; and its oldest event, since that one's
+      // answer would come latest of all. The other lanes, and the order in this one, stay as they are.
+      const victim = lanes.waiting > maxWaiting ? lanes.crowded() : undefined;
+      if (victim !== undefined) {
+        shed(victim, `more than ${maxWaiting} events wait; this was the oldest of the busiest key`);
+        telemetry.level("HandlersWaiting", lanes.waiting);
+      }
+    },
+    onSession(shard, change, sequence) {
+      if (change === "resumed") {
+        sessions.get(shard)?.resumed();
+        return;
+      }
+      if (change === "dropped") sessions.delete(shard);
+      else if (readyAt.get(shard) !== sequence) sessions.set(shard, openPositions(sequence - 1));
+    },
+    restore: (stored) => {
+      sessions.set(stored.shard, openPositions(stored));
+    },
+    position: (shard) => sessions.get(shard)?.position(),
+    stopStarting() {
+      stopped = true;
+      cancelWaitDeadline?.();
+      cancelWaitDeadline = undefined;
+    },
+    drained: (signal) =>
+      new Promise((resolve, reject) => {
+        const finish = (end: () => void): void => {
+          idle.delete(done);
+          signal.removeEventListener("abort", abort);
+          end();
+        };
+        const done = (): void => finish(resolve);
+        const abort = (): void => {
+          const ended = new Error("the time to finish what runs is over", { cause: signal.reason });
+          for (const context of running) context.abort(ended);
+          finish(() => reject(signal.reason));
+        };
+        if (running.size === 0) resolve();
+        else if (signal.aborted) abort();
+        else {
+          idle.add(done);
+          signal.addEventListener("abort", abort, { once: true });
+        }
+      }),
+  };
+}
+
+/** A channel's events in order; else a guild's; else the shard's. Discord promises no order beyond that. */
+function defaultKey(_type: string, data: unknown, shard: number): string {
+  if (typeof data === "object" && data !== null) {
+    if ("channel_id" in data && typeof data.channel_id === "string") return data.channel_id;
+    if ("guild_id" in data && typeof data.guild_id === "string") return data.guild_id;
+  }
+  return `shard ${shard}`;
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
+}
+
+function describe(error: unknown): string {
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return text.slice(0, LONGEST_ERROR);
+}

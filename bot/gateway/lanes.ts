@@ -1,0 +1,134 @@
+// Events that wait for a handler, a lane for each key: one at a time in a lane, lanes side by side (pure).
+
+/** Whatever waits; two with one key never run at the same time. */
+export interface Keyed {
+  readonly key: string;
+}
+
+/** Who waits, who may start next, who has to go. Its size is bounded by the caller, who sheds. */
+export interface Lanes<Job extends Keyed> {
+  /** How many wait. */
+  readonly waiting: number;
+  /** Puts a job at the end of its lane. */
+  add(job: Job): void;
+  /** Takes the job that has waited longest among the lanes in which none runs; its lane is closed until `release`. */
+  next(): Job | undefined;
+  /** The running job of a lane is over. */
+  release(key: string): void;
+  /** The job that has waited longest of all, left where it is. */
+  oldest(): Job | undefined;
+  /** The longest lane's oldest job, left where it is. */
+  crowded(): Job | undefined;
+  /** Removes a job that `oldest` or `crowded` named. */
+  remove(job: Job): void;
+}
+
+interface Entry<Job> {
+  readonly job: Job;
+  readonly order: number;
+}
+
+interface Lane<Job> {
+  readonly key: string;
+  readonly entries: Entry<Job>[];
+  running: boolean;
+}
+
+export function createLanes<Job extends Keyed>(): Lanes<Job> {
+  const lanes = new Map<string, Lane<Job>>();
+  // By arrival.
+  const waiting = new Set<Job>();
+  // Lanes whose first job may start, by that job's arrival.
+  const startable: Lane<Job>[] = [];
+  // byLength[n] holds the lanes with n jobs waiting; a lane's length changes by one, so the longest is always at hand.
+  const byLength: Set<Lane<Job>>[] = [];
+  let longest = 0;
+  let arrivals = 0;
+
+  const headOf = (lane: Lane<Job> | undefined): number => lane?.entries[0]?.order ?? Number.POSITIVE_INFINITY;
+
+  const makeStartable = (lane: Lane<Job>): void => {
+    if (lane.running || lane.entries.length === 0) return;
+    let low = 0;
+    let high = startable.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (headOf(startable[middle]) < headOf(lane)) low = middle + 1;
+      else high = middle;
+    }
+    startable.splice(low, 0, lane);
+  };
+
+  const resize = (lane: Lane<Job>, before: number): void => {
+    const length = lane.entries.length;
+    byLength[before]?.delete(lane);
+    if (length > 0) {
+      let lanesAsLong = byLength[length];
+      if (lanesAsLong === undefined) {
+        lanesAsLong = new Set();
+        byLength[length] = lanesAsLong;
+      }
+      lanesAsLong.add(lane);
+    }
+    if (length > longest) longest = length;
+    else if (before === longest && byLength[before]?.size === 0) {
+      longest = length;
+      byLength.length = longest + 1;
+    }
+    if (length === 0 && !lane.running) lanes.delete(lane.key);
+  };
+
+  const take = (lane: Lane<Job>): Job | undefined => {
+    const entry = lane.entries.shift();
+    if (entry === undefined) return undefined;
+    waiting.delete(entry.job);
+    resize(lane, lane.entries.length + 1);
+    return entry.job;
+  };
+
+  return {
+    get waiting() {
+      return waiting.size;
+    },
+    add(job) {
+      let lane = lanes.get(job.key);
+      if (lane === undefined) {
+        lane = { key: job.key, entries: [], running: false };
+        lanes.set(job.key, lane);
+      }
+      lane.entries.push({ job, order: arrivals++ });
+      waiting.add(job);
+      if (lane.entries.length === 1) makeStartable(lane);
+      resize(lane, lane.entries.length - 1);
+    },
+    next() {
+      const lane = startable.shift();
+      if (lane === undefined) return undefined;
+      lane.running = true;
+      return take(lane);
+    },
+    release(key) {
+      const lane = lanes.get(key);
+      if (lane === undefined) return;
+      lane.running = false;
+      if (lane.entries.length === 0) lanes.delete(key);
+      else makeStartable(lane);
+    },
+    oldest() {
+      const [job] = waiting;
+      return job;
+    },
+    crowded() {
+      const [lane] = byLength[longest] ?? [];
+      return lane?.entries[0]?.job;
+    },
+    remove(job) {
+      const lane = lanes.get(job.key);
+      if (lane === undefined || lane.entries[0]?.job !== job) return;
+      const place = startable.indexOf(lane);
+      if (place >= 0) startable.splice(place, 1);
+      take(lane);
+      makeStartable(lane);
+    },
+  };
+}

@@ -1,0 +1,139 @@
+// How far one session's events have come: received by us, finished by their handlers, and what lies between (pure).
+
+import type { StoredSession } from "../ledger/ledger.ts";
+
+/**
+ * Most finished events kept above the first unfinished one. Past it the oldest unfinished event is given up: it counts
+ * as finished from then on, though its handler goes on, so a death loses that one event where a replay would repeat all
+ * the others. It also keeps RESUME near the present, since Discord's replay buffer is finite (events/gateway#resuming).
+ */
+export const MOST_FINISHED_ABOVE = 10_000;
+
+/** An event that this many processes died on is never started again. */
+export const POISON_DEATHS = 2;
+
+/** One unfinished event; `deaths` counts the processes that ended while its handler ran. */
+export interface Unfinished {
+  readonly sequence: number;
+  readonly deaths: number;
+}
+
+/** What a checkpoint keeps of a session's progress; the lists are ascending. */
+export interface Position {
+  /** The last dispatch that arrived. */
+  readonly received: number;
+  /** The last dispatch up to which every handler has settled. */
+  readonly finished: number;
+  /** Dispatches above `finished` that are done; at most MOST_FINISHED_ABOVE. */
+  readonly finishedAbove: readonly number[];
+  /** Running dispatches, with this process's death counted in; and those that earlier processes died on. */
+  readonly unfinished: readonly Unfinished[];
+}
+
+/**
+ * What to do with an event that arrived. run: start its handler, then `settle`. repeat: it was here before, drop it.
+ * poison: too many processes died on it, drop it; it counts as finished.
+ */
+export type Arrival =
+  | { readonly kind: "run"; readonly deaths: number }
+  | { readonly kind: "repeat" }
+  | { readonly kind: "poison"; readonly deaths: number };
+
+/** One session's progress. Sequences ascend, gaps are allowed, and each call but `position` takes constant time on average. */
+export interface Positions {
+  /** The last dispatch that arrived. */
+  readonly received: number;
+  /** An event arrived; anything but an ascending sequence is a repeat. */
+  receive(sequence: number): Arrival;
+  /** Its handler starts now. */
+  start(sequence: number): void;
+  /** Its handler settled, or it will never run. Returns the events given up for the bound, usually none. */
+  settle(sequence: number): readonly number[];
+  /** The replay is over: what it did not bring will not come any more. */
+  resumed(): void;
+  position(): Position;
+}
+
+interface Open {
+  readonly deaths: number;
+  running: boolean;
+}
+
+/** @param from the sequence before the session's first event, or a session that an earlier process left. */
+export function openPositions(from: number | StoredSession): Positions {
+  const stored = typeof from === "number" ? undefined : from;
+  let received = typeof from === "number" ? from : from.sequence;
+  let finished = received;
+  // Left by an earlier process and not brought by the replay yet.
+  const done = new Set(stored?.finishedAbove?.filter((sequence) => sequence > received));
+  const died = new Map(stored?.unfinished?.map(({ sequence, deaths }) => [sequence, deaths]));
+  // Received and not settled.
+  const open = new Map<number, Open>();
+  // All that was received after `finished`, in order; entries before `head` are spent.
+  const arrived: number[] = [];
+  let head = 0;
+
+  const advance = (): void => {
+    for (let next = arrived[head]; next !== undefined && !open.has(next); next = arrived[head]) {
+      finished = next;
+      head++;
+    }
+    // The spent part is cut off rarely enough to cost nothing per event.
+    if (head === arrived.length) arrived.length = 0;
+    else if (head > MOST_FINISHED_ABOVE) arrived.splice(0, head);
+    else return;
+    head = 0;
+  };
+
+  return {
+    get received() {
+      return received;
+    },
+    receive(sequence) {
+      if (sequence <= received) return { kind: "repeat" };
+      received = sequence;
+      arrived.push(sequence);
+      const deaths = died.get(sequence) ?? 0;
+      died.delete(sequence);
+      const repeat = done.delete(sequence);
+      if (!repeat && deaths < POISON_DEATHS) {
+        open.set(sequence, { deaths, running: false });
+        return { kind: "run", deaths };
+      }
+      advance();
+      return repeat ? { kind: "repeat" } : { kind: "poison", deaths };
+    },
+    start(sequence) {
+      const event = open.get(sequence);
+      if (event !== undefined) event.running = true;
+    },
+    settle(sequence) {
+      const givenUp: number[] = [];
+      if (!open.delete(sequence)) return givenUp;
+      advance();
+      while (arrived.length - head - open.size > MOST_FINISHED_ABOVE) {
+        const oldest = arrived[head];
+        if (oldest === undefined) break;
+        givenUp.push(oldest);
+        open.delete(oldest);
+        advance();
+      }
+      return givenUp;
+    },
+    resumed() {
+      done.clear();
+      died.clear();
+    },
+    position() {
+      const ahead = [...done].filter((sequence) => sequence > received).sort((left, right) => left - right);
+      const finishedAbove = [...arrived.slice(head).filter((sequence) => !open.has(sequence)), ...ahead];
+      const unfinished: Unfinished[] = [];
+      for (const [sequence, { deaths, running }] of open) {
+        if (running) unfinished.push({ sequence, deaths: deaths + 1 });
+        else if (deaths > 0) unfinished.push({ sequence, deaths });
+      }
+      for (const [sequence, deaths] of died) if (sequence > received) unfinished.push({ sequence, deaths });
+      return { received, finished, finishedAbove, unfinished };
+    },
+  };
+}

@@ -1,0 +1,391 @@
+// How events reach handlers: order, room, deadlines, sheds, sessions and the drain, under a virtual clock.
+
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { createDispatcher, type Dispatcher, type EventHandler } from "../../../bot/gateway/dispatch.ts";
+import type { StoredSession } from "../../../bot/ledger/ledger.ts";
+import { type VirtualClock, virtualClock } from "../../virtualClock.ts";
+import { type RecordingTelemetry, recordingTelemetry } from "../telemetry/recordingTelemetry.ts";
+
+interface Bench {
+  readonly clock: VirtualClock;
+  readonly telemetry: RecordingTelemetry;
+  readonly dispatcher: Dispatcher;
+  /** Sequences in the order in which their handlers started. */
+  readonly started: number[];
+  message(sequence: number, channel?: string, shard?: number): void;
+}
+
+interface Limits {
+  readonly maxRunning?: number;
+  readonly maxWaiting?: number;
+  readonly waitDeadlineMs?: number;
+  readonly runDeadlineMs?: number;
+}
+
+function bench(handler: EventHandler, limits: Limits = {}): Bench {
+  const clock = virtualClock();
+  const telemetry = recordingTelemetry();
+  const started: number[] = [];
+  const dispatcher = createDispatcher({
+    clock,
+    telemetry,
+    waitDeadlineMs: 60_000,
+    runDeadlineMs: 45_000,
+    ...limits,
+    handler: (type) =>
+      type === "MESSAGE_CREATE"
+        ? (data, context) => {
+            started.push(context.sequence);
+            return handler(data, context);
+          }
+        : undefined,
+  });
+  const message = (sequence: number, channel = "1", shard = 0): void =>
+    dispatcher.dispatch(shard, sequence, "MESSAGE_CREATE", { channel_id: channel });
+  return { clock, telemetry, dispatcher, started, message };
+}
+
+const stored = (given: Partial<StoredSession>): StoredSession => ({
+  shard: 0,
+  shardCount: 1,
+  sessionId: "session",
+  resumeGatewayUrl: "wss://gateway.example",
+  sequence: 0,
+  intents: 1,
+  tokenHash: "0123456789abcdef",
+  writtenAt: 1,
+  ...given,
+});
+
+const never = (): Promise<never> => new Promise(() => {});
+
+describe("order", () => {
+  it("keeps one key in order and runs others beside a handler of 30 s", async () => {
+    const { clock, started, message, dispatcher } = bench((data) =>
+      JSON.stringify(data).includes('"slow"') ? clock.sleep(30_000) : clock.sleep(10),
+    );
+    message(1, "slow");
+    message(2, "slow");
+    message(3, "other");
+    message(4, "other");
+    expect(started).toEqual([1, 3]);
+    await clock.advance(20);
+    expect(started).toEqual([1, 3, 4]);
+    expect(dispatcher.position(0)).toEqual({
+      received: 4,
+      finished: 0,
+      finishedAbove: [3, 4],
+      unfinished: [{ sequence: 1, deaths: 1 }],
+    });
+    await clock.advance(30_000);
+    expect(started).toEqual([1, 3, 4, 2]);
+    await clock.advance(30_000);
+    expect(dispatcher.position(0)).toEqual({ received: 4, finished: 4, finishedAbove: [], unfinished: [] });
+  });
+
+  it.each([
+    ["channel_id", { channel_id: "7", guild_id: "8" }, { channel_id: "7", guild_id: "9" }, false],
+    ["guild_id without a channel", { guild_id: "8" }, { guild_id: "8" }, false],
+    ["the shard without both", { id: "1" }, null, false],
+    ["another channel", { channel_id: "7", guild_id: "8" }, { channel_id: "6", guild_id: "8" }, true],
+    ["another guild", { guild_id: "8" }, { guild_id: "9" }, true],
+  ])("takes for the key %s", (_name, first, second, together) => {
+    const { dispatcher, started } = bench(never);
+    dispatcher.dispatch(0, 1, "MESSAGE_CREATE", first);
+    dispatcher.dispatch(0, 2, "MESSAGE_CREATE", second);
+    expect(started).toEqual(together ? [1, 2] : [1]);
+  });
+
+  it("holds for any load: never two of a key at once, each key in order, the oldest startable event first", async () => {
+    const load = fc.array(
+      fc.record({ channel: fc.integer({ min: 0, max: 5 }), takes: fc.nat({ max: 50 }), after: fc.nat({ max: 10 }) }),
+      { maxLength: 80 },
+    );
+    await fc.assert(
+      fc.asyncProperty(load, fc.integer({ min: 1, max: 4 }), async (events, maxRunning) => {
+        const busy = new Set<number>();
+        const finished: number[][] = [];
+        let most = 0;
+        const waiting: { channel: number; sequence: number }[] = [];
+        const { clock, dispatcher } = bench(
+          async (_data, { sequence }) => {
+            const { channel, takes } = events[sequence - 1] ?? { channel: -1, takes: 0 };
+            expect(busy.has(channel)).toBe(false);
+            const firstFree = waiting.find((candidate) => !busy.has(candidate.channel));
+            expect(firstFree).toEqual({ channel, sequence });
+            waiting.splice(
+              waiting.findIndex((candidate) => candidate.sequence === sequence),
+              1,
+            );
+            busy.add(channel);
+            most = Math.max(most, busy.size);
+            await clock.sleep(takes);
+            busy.delete(channel);
+            finished[channel] = [...(finished[channel] ?? []), sequence];
+          },
+          { maxRunning },
+        );
+        let sequence = 0;
+        for (const { after, channel } of events) {
+          await clock.advance(after);
+          sequence++;
+          waiting.push({ channel, sequence });
+          dispatcher.dispatch(0, sequence, "MESSAGE_CREATE", { channel_id: `${channel}` });
+        }
+        await clock.advance(10_000);
+        expect(most).toBeLessThanOrEqual(maxRunning);
+        expect(finished.flat()).toHaveLength(events.length);
+        for (const lane of finished) expect(lane ?? []).toEqual([...(lane ?? [])].sort((a, b) => a - b));
+        expect(dispatcher.position(0)?.finished).toBe(events.length === 0 ? undefined : sequence);
+        expect(clock.pending()).toBeLessThanOrEqual(1);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it("finishes events without a handler at once, also below a slow one", () => {
+    const { dispatcher, message } = bench(never);
+    dispatcher.dispatch(0, 1, "TYPING_START", {});
+    expect(dispatcher.position(0)).toMatchObject({ received: 1, finished: 1 });
+    message(2);
+    dispatcher.dispatch(0, 3, "TYPING_START", {});
+    expect(dispatcher.position(0)).toMatchObject({ received: 3, finished: 1, finishedAbove: [3] });
+  });
+});
+
+describe("room", () => {
+  it("runs at most 256 handlers by default and starts the rest as they end", async () => {
+    const { clock, started, message, telemetry } = bench(() => clock.sleep(1_000));
+    for (let sequence = 1; sequence <= 1_000; sequence++) message(sequence, `${sequence}`);
+    expect(started).toHaveLength(256);
+    expect(telemetry.levels).toEqual(
+      new Map([
+        ["HandlersRunning", 256],
+        ["HandlersWaiting", 744],
+      ]),
+    );
+    await clock.advance(4_000);
+    expect(started).toEqual(Array.from({ length: 1_000 }, (_, index) => index + 1));
+    expect(telemetry.levels.get("HandlersRunning")).toBe(0);
+  });
+
+  it("sheds the oldest event of the busiest key when the waiting room is full, and counts it as finished", () => {
+    const { message, telemetry, dispatcher } = bench(never, { maxRunning: 2, maxWaiting: 4 });
+    message(1, "flood");
+    message(2, "calm");
+    message(3, "calm");
+    for (const sequence of [4, 5, 6, 7]) message(sequence, "flood");
+    const reason = "more than 4 events wait; this was the oldest of the busiest key";
+    expect(telemetry.named("dispatch.shed")).toEqual([{ shard: 0, seq: 4, type: "MESSAGE_CREATE", reason }]);
+    expect(telemetry.counts.get("HandlersShed")).toBe(1);
+    expect(telemetry.levels.get("HandlersWaiting")).toBe(4);
+    expect(dispatcher.position(0)?.finishedAbove).toEqual([4]);
+    message(8, "third");
+    expect(telemetry.named("dispatch.shed").map(({ seq }) => seq)).toEqual([4, 5]);
+  });
+
+  it("keeps the bound of 10,000 under a flood of one channel and then of many", () => {
+    const { message, telemetry, started } = bench(never);
+    for (let sequence = 1; sequence <= 12_000; sequence++) message(sequence, "one");
+    for (let sequence = 12_001; sequence <= 24_000; sequence++) message(sequence, `${sequence}`);
+    expect(telemetry.levels.get("HandlersWaiting")).toBe(10_000);
+    expect(started).toHaveLength(256);
+    expect(telemetry.counts.get("HandlersShed")).toBe(24_000 - 10_000 - 256);
+  });
+
+  it("sheds what has waited too long", async () => {
+    const { clock, message, telemetry, started, dispatcher } = bench(() => clock.sleep(40_000), {
+      waitDeadlineMs: 30_000,
+    });
+    message(1);
+    message(2);
+    await clock.advance(20_000);
+    message(3);
+    await clock.advance(9_999);
+    expect(telemetry.named("dispatch.shed")).toEqual([]);
+    await clock.advance(1);
+    expect(telemetry.named("dispatch.shed")).toMatchObject([{ seq: 2, reason: "waited 30000 ms for its turn" }]);
+    await clock.advance(10_000);
+    expect(started).toEqual([1, 3]);
+    await clock.advance(60_000);
+    expect(dispatcher.position(0)).toMatchObject({ finished: 3, finishedAbove: [] });
+  });
+});
+
+describe("a handler that fails", () => {
+  it.each([
+    [
+      "throws",
+      () => {
+        throw new TypeError("broken");
+      },
+    ],
+    ["rejects", () => Promise.reject(new TypeError("broken"))],
+  ])("is reported when it %s, and the next one of its key starts", async (_how, handler: () => unknown) => {
+    const { clock, message, telemetry, started, dispatcher } = bench(handler);
+    message(1);
+    message(2);
+    await clock.advance(0);
+    expect(started).toEqual([1, 2]);
+    expect(telemetry.named("handler.failed")).toMatchObject([
+      { shard: 0, seq: 1 },
+      { shard: 0, seq: 2 },
+    ]);
+    expect(String(telemetry.named("handler.failed")[0]?.["error"])).toContain("TypeError: broken");
+    expect(telemetry.counts.get("HandlerErrors")).toBe(2);
+    expect(dispatcher.position(0)?.finished).toBe(2);
+  });
+
+  it("loses its slot at its deadline, its signal aborts, and its late end changes nothing", async () => {
+    const signals: AbortSignal[] = [];
+    const ends: ((error: Error) => void)[] = [];
+    const { clock, message, telemetry, started, dispatcher } = bench(
+      (_data, { signal }) => {
+        signals.push(signal);
+        return new Promise((_resolve, reject) => ends.push(reject));
+      },
+      { maxRunning: 1 },
+    );
+    message(1, "1");
+    message(2, "2");
+    await clock.advance(44_999);
+    expect([started, signals[0]?.aborted]).toEqual([[1], false]);
+    await clock.advance(1);
+    expect([started, signals[0]?.aborted]).toEqual([[1, 2], true]);
+    expect(telemetry.named("handler.failed")).toMatchObject([
+      { seq: 1, error: expect.stringContaining("ran longer than 45000 ms") },
+    ]);
+    expect(dispatcher.position(0)).toMatchObject({ finished: 1 });
+    ends[0]?.(new Error("late"));
+    await clock.advance(0);
+    expect(telemetry.counts.get("HandlerErrors")).toBe(1);
+    expect(telemetry.levels.get("HandlersRunning")).toBe(1);
+  });
+});
+
+describe("sessions", () => {
+  const ready = (dispatcher: Dispatcher): void => dispatcher.dispatch(0, 1, "READY", {});
+  const announced = (dispatcher: Dispatcher): void => dispatcher.onSession(0, "started", 1);
+
+  it.each([
+    ["after its READY", [ready, announced]],
+    ["before its READY", [announced, ready]],
+    ["never", [ready]],
+  ])("start anew when a new one is announced %s, and an old handler does not move it", async (_when, steps) => {
+    const { clock, message, dispatcher, started } = bench(() => clock.sleep(1_000));
+    for (const step of steps) step(dispatcher);
+    message(2);
+    message(3);
+    for (const step of steps) step(dispatcher);
+    message(2, "2");
+    expect(started).toEqual([2, 2]);
+    expect(dispatcher.position(0)).toMatchObject({
+      received: 2,
+      finished: 1,
+      unfinished: [{ sequence: 2, deaths: 1 }],
+    });
+    await clock.advance(500);
+    message(3, "3");
+    await clock.advance(500);
+    expect(dispatcher.position(0)).toMatchObject({ received: 3, finished: 2, finishedAbove: [] });
+    await clock.advance(2_000);
+    expect(started).toEqual([2, 2, 3, 3]);
+  });
+
+  it("have no position once dropped", () => {
+    const { message, dispatcher } = bench(() => undefined);
+    message(5);
+    expect(dispatcher.position(0)?.finished).toBe(5);
+    dispatcher.onSession(0, "dropped", 5);
+    expect(dispatcher.position(0)).toBeUndefined();
+  });
+
+  it("are kept apart by shard", () => {
+    const { message, dispatcher, started } = bench(() => undefined);
+    message(5, "1", 0);
+    message(3, "2", 1);
+    expect(started).toEqual([5, 3]);
+    expect([dispatcher.position(0)?.received, dispatcher.position(1)?.received]).toEqual([5, 3]);
+  });
+
+  it("go on from an earlier process: done ones dropped, poison skipped, the rest run, each once", () => {
+    const { message, dispatcher, started, telemetry } = bench(never);
+    dispatcher.restore(
+      stored({
+        sequence: 10,
+        finishedAbove: [12, 15],
+        unfinished: [
+          { sequence: 11, deaths: 1 },
+          { sequence: 13, deaths: 2 },
+        ],
+      }),
+    );
+    for (let sequence = 11; sequence <= 16; sequence++) message(sequence, `${sequence}`);
+    dispatcher.onSession(0, "resumed", 16);
+    message(16);
+    expect(started).toEqual([11, 14, 16]);
+    expect(telemetry.named("dispatch.poison")).toEqual([{ shard: 0, seq: 13, type: "MESSAGE_CREATE", deaths: 2 }]);
+    expect(dispatcher.position(0)).toEqual({
+      received: 16,
+      finished: 10,
+      finishedAbove: [12, 13, 15],
+      unfinished: [
+        { sequence: 11, deaths: 2 },
+        { sequence: 14, deaths: 1 },
+        { sequence: 16, deaths: 1 },
+      ],
+    });
+  });
+
+  it("say so when an event runs for so long that its place is given up", () => {
+    const { message, dispatcher, telemetry } = bench(never);
+    message(1);
+    for (let sequence = 2; sequence <= 10_002; sequence++) dispatcher.dispatch(0, sequence, "TYPING_START", {});
+    expect(dispatcher.position(0)?.finished).toBe(10_002);
+    expect(telemetry.lines).toEqual([{ level: "warn", message: expect.stringContaining("will not bring it again") }]);
+  });
+});
+
+describe("the drain", () => {
+  it("starts nothing, takes nothing in, and resolves when the running ones have settled", async () => {
+    const { clock, message, dispatcher, started } = bench(() => clock.sleep(1_000));
+    message(1);
+    message(2);
+    dispatcher.stopStarting();
+    message(3, "3");
+    let drained = false;
+    void dispatcher.drained(new AbortController().signal).then(() => {
+      drained = true;
+    });
+    await clock.advance(999);
+    expect(drained).toBe(false);
+    await clock.advance(1);
+    expect(drained).toBe(true);
+    await clock.advance(100_000);
+    expect(started).toEqual([1]);
+    expect(dispatcher.position(0)).toEqual({ received: 2, finished: 1, finishedAbove: [], unfinished: [] });
+    expect(clock.pending()).toBe(0);
+  });
+
+  it("resolves at once when nothing runs", async () => {
+    const { dispatcher } = bench(never);
+    dispatcher.stopStarting();
+    await expect(dispatcher.drained(new AbortController().signal)).resolves.toBeUndefined();
+  });
+
+  it("ends with its signal: what still runs is aborted and stays unfinished", async () => {
+    const signals: AbortSignal[] = [];
+    const { message, dispatcher } = bench((_data, { signal }) => {
+      signals.push(signal);
+      return never();
+    });
+    message(1);
+    const time = new AbortController();
+    const drained = dispatcher.drained(time.signal);
+    time.abort(new Error("20 s are over"));
+    await expect(drained).rejects.toThrow("20 s are over");
+    expect(signals[0]?.aborted).toBe(true);
+    expect(dispatcher.position(0)?.unfinished).toEqual([{ sequence: 1, deaths: 1 }]);
+  });
+});
