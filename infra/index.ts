@@ -1,0 +1,104 @@
+// The Pulumi program, top to bottom like the diagram: settings, network, image, secrets, paging, alarms, service.
+
+import * as aws from "@pulumi/aws";
+import * as pulumi from "@pulumi/pulumi";
+import { inviteUrl } from "../shared/application.ts";
+import { Alarms } from "./alarms/alarms.ts";
+import { dashboardBody } from "./alarms/dashboard.ts";
+import { botRules, COMPOSITE_RULES, platformRules } from "./alarms/rules.ts";
+import { BotImage } from "./image.ts";
+import { StaticEgress } from "./network.ts";
+import { Paging } from "./paging.ts";
+import { BotSecrets } from "./secrets.ts";
+import { BotService } from "./service.ts";
+import { loadSettings } from "./settings.ts";
+
+/** Declares one stack and returns its outputs. Reads stack configuration and repository files, nothing else. */
+export default async function mooring() {
+  const { settings, secrets } = loadSettings();
+  const { name, region } = settings;
+  const account = aws.getCallerIdentityOutput().accountId;
+
+  const egress = new StaticEgress(name, settings);
+  const image = new BotImage(name, settings);
+  const botSecrets = new BotSecrets(name, {
+    values: { DISCORD_TOKEN: secrets.discordToken },
+    disposable: settings.disposable,
+    keyArn: undefined,
+  });
+
+  const logGroup = new aws.cloudwatch.LogGroup(`${name}-log`, {
+    name: `/mooring/${settings.stack}/bot`,
+    retentionInDays: settings.logRetentionDays,
+  });
+
+  const paging = new Paging(name, { ...settings, account, pagerUrl: secrets.pagerUrl, keyArn: undefined });
+  const nats = egress.nats.map((nat) => ({
+    kind: nat.kind,
+    zone: nat.zone,
+    id: nat.kind === "gateway" ? nat.natGatewayId : nat.instanceId,
+  }));
+  const logGroupName = `/mooring/${settings.stack}/bot`;
+  const alarms = new Alarms(name, {
+    name,
+    rules: [...botRules(settings), ...platformRules<pulumi.Output<string>>({ name, logGroup: logGroupName, nats })],
+    composites: COMPOSITE_RULES,
+    topics: paging.topics,
+    runbookUrl: settings.runbookUrl,
+  });
+  const dashboard = new aws.cloudwatch.Dashboard(`${name}-dashboard`, {
+    dashboardName: name,
+    dashboardBody: pulumi.jsonStringify(
+      dashboardBody<pulumi.Output<string>>({
+        name,
+        region,
+        addresses: egress.addresses,
+        alarmArns: alarms.arns,
+        logGroup: logGroupName,
+        nats,
+      }),
+    ),
+  });
+
+  const service = new BotService(name, {
+    ...settings,
+    account,
+    logGroup,
+    image: image.reference,
+    repositoryArn: image.repositoryArn,
+    environment: {
+      STACK: name,
+      ON_FATAL: "park",
+      EGRESS_ADDRESSES: pulumi.concat(
+        ...egress.addresses.flatMap((address, place) => (place === 0 ? [address] : [",", address])),
+      ),
+      DRAIN_MS: String(settings.drainMs),
+      LOG_LEVEL: settings.logLevel,
+      SHARD_COUNT: settings.shardCount,
+    },
+    secrets: botSecrets.references,
+    secretArns: botSecrets.arns,
+    keyArn: undefined,
+    subnetIds: egress.privateSubnetIds,
+    securityGroupId: egress.taskSecurityGroupId,
+    // Alarms and topics too: a first deploy that fails must already page.
+    after: [...egress.paths, botSecrets, paging, alarms],
+  });
+
+  return {
+    publicAddresses: egress.addresses,
+    egressSlot: settings.egressSlot,
+    addressesBySlot: egress.slots,
+    inviteLink:
+      settings.applicationId === undefined
+        ? "set applicationId to get the link that invites the bot"
+        : inviteUrl(settings.applicationId),
+    logGroup: logGroup.name,
+    pageTopic: paging.topics.page,
+    notifyTopic: paging.topics.notify,
+    dashboard: dashboard.dashboardName,
+    repositoryUrl: image.repositoryUrl,
+    cluster: service.clusterName,
+    service: service.serviceName,
+  };
+}

@@ -1,0 +1,136 @@
+// Paging: two SNS topics, who may publish to them, and whom they reach.
+
+import * as aws from "@pulumi/aws";
+import * as pulumi from "@pulumi/pulumi";
+import type { Settings } from "./settings.ts";
+
+export interface PagingArgs
+  extends Pick<Settings, "name" | "region" | "pageEmails" | "notifyEmails" | "slackTeamId" | "slackChannelId"> {
+  readonly account: pulumi.Input<string>;
+  /** An HTTPS endpoint that understands SNS and confirms by itself, as PagerDuty's does. */
+  readonly pagerUrl: pulumi.Output<string> | undefined;
+  readonly keyArn: pulumi.Input<string> | undefined;
+}
+
+/** page wakes somebody; notify is read in working hours. */
+export const SEVERITIES = ["page", "notify"] as const;
+export type Severity = (typeof SEVERITIES)[number];
+
+export class Paging extends pulumi.ComponentResource {
+  readonly topics: Readonly<Record<Severity, pulumi.Output<string>>>;
+
+  constructor(name: string, args: PagingArgs, options?: pulumi.ComponentResourceOptions) {
+    super("mooring:paging:Paging", name, {}, options);
+    const child = { parent: this };
+    const topic = (severity: Severity): aws.sns.Topic => {
+      const made = new aws.sns.Topic(
+        `${name}-${severity}`,
+        {
+          name: `${args.name}-${severity}`,
+          displayName: `${args.name} ${severity}`,
+          ...(args.keyArn === undefined ? {} : { kmsMasterKeyId: args.keyArn }),
+        },
+        child,
+      );
+      // A policy of one's own replaces the default one, so it must name every publisher, alarms included.
+      new aws.sns.TopicPolicy(
+        `${name}-${severity}`,
+        {
+          arn: made.arn,
+          policy: pulumi.jsonStringify({
+            Version: "2012-10-17",
+            Statement: [
+              {
+                Sid: "Alarms",
+                Effect: "Allow",
+                Principal: { Service: "cloudwatch.amazonaws.com" },
+                Action: "sns:Publish",
+                Resource: made.arn,
+                Condition: {
+                  StringEquals: { "aws:SourceAccount": args.account },
+                  ArnLike: {
+                    "aws:SourceArn": pulumi.interpolate`arn:aws:cloudwatch:${args.region}:${args.account}:alarm:${args.name}-*`,
+                  },
+                },
+              },
+              {
+                Sid: "Budgets",
+                Effect: "Allow",
+                Principal: { Service: "budgets.amazonaws.com" },
+                Action: "sns:Publish",
+                Resource: made.arn,
+                Condition: {
+                  StringEquals: { "aws:SourceAccount": args.account },
+                  ArnLike: { "aws:SourceArn": pulumi.interpolate`arn:aws:budgets::${args.account}:*` },
+                },
+              },
+            ],
+          }),
+        },
+        child,
+      );
+      return made;
+    };
+    const page = topic("page");
+    const notify = topic("notify");
+    this.topics = { page: page.arn, notify: notify.arn };
+
+    const email = (severity: Severity, arn: pulumi.Output<string>, address: string): void => {
+      new aws.sns.TopicSubscription(
+        `${name}-${severity}-${address}`,
+        { topic: arn, protocol: "email", endpoint: address },
+        child,
+      );
+    };
+    for (const address of args.pageEmails) email("page", page.arn, address);
+    for (const address of args.notifyEmails) email("notify", notify.arn, address);
+    if (args.pagerUrl !== undefined) {
+      new aws.sns.TopicSubscription(
+        `${name}-page-pager`,
+        // The SNS envelope is what such a service parses, so raw delivery stays off.
+        {
+          topic: page.arn,
+          protocol: "https",
+          endpoint: args.pagerUrl,
+          endpointAutoConfirms: true,
+          rawMessageDelivery: false,
+        },
+        child,
+      );
+    }
+    if (args.slackTeamId !== undefined && args.slackChannelId !== undefined) {
+      const role = new aws.iam.Role(
+        `${name}-slack`,
+        {
+          description: "Amazon Q Developer in chat applications: shows alarms in Slack, may do nothing",
+          assumeRolePolicy: pulumi.jsonStringify({
+            Version: "2012-10-17",
+            Statement: [
+              {
+                Effect: "Allow",
+                Principal: { Service: "chatbot.amazonaws.com" },
+                Action: "sts:AssumeRole",
+                Condition: { StringEquals: { "aws:SourceAccount": args.account } },
+              },
+            ],
+          }),
+        },
+        child,
+      );
+      new aws.chatbot.SlackChannelConfiguration(
+        `${name}-slack`,
+        {
+          configurationName: args.name,
+          slackTeamId: args.slackTeamId,
+          slackChannelId: args.slackChannelId,
+          iamRoleArn: role.arn,
+          snsTopicArns: [page.arn, notify.arn],
+          // The channel's ceiling, whatever the role had: nobody runs commands from a page.
+          guardrailPolicyArns: ["arn:aws:iam::aws:policy/AWSDenyAll"],
+        },
+        child,
+      );
+    }
+    this.registerOutputs({ topics: this.topics });
+  }
+}
