@@ -1,0 +1,474 @@
+// All shards of this process: starts them, lets them dial and identify in turn, and hands their sessions on.
+
+import { createHash } from "node:crypto";
+import type { IntentName } from "../../shared/application.ts";
+import type { Secret } from "../../shared/secret.ts";
+import type { Cancel, Clock, Random } from "../clock.ts";
+import type { Members, MembersQuery, Presence } from "../defineBot.ts";
+import type { StoredSession } from "../ledger/ledger.ts";
+import type { Telemetry } from "../telemetry/telemetry.ts";
+import type { EdgeRefusal } from "./connection.ts";
+import { dialQueue } from "./dialQueue.ts";
+import { gatewayReader } from "./gatewayReader.ts";
+import { type GatewayInfo, type IdentifyStep, identifyQueue } from "./identify.ts";
+import type { Compression } from "./inflate.ts";
+import { memberRequests } from "./members.ts";
+import { OutboxError } from "./outbox.ts";
+import { RECONNECT_BACKOFF, usableUrl } from "./session.ts";
+import { nextDeadline, type Session, type StateName, stateName } from "./sessionState.ts";
+import { createShard, type Shard } from "./shard.ts";
+import { watchStalls } from "./stallWatch.ts";
+
+export type { GatewayInfo } from "./identify.ts";
+export type PresenceUpdate = Presence;
+export type GuildMembersQuery = MembersQuery;
+export type GuildMembersResult = Members;
+
+export interface FleetOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly telemetry: Telemetry;
+  readonly userAgent: string;
+  readonly token: Secret;
+  readonly intents: number;
+  readonly intentNames: readonly IntentName[];
+  readonly shardCount: number | "auto";
+  readonly shardIds?: readonly number[] | undefined;
+  readonly compression: Compression;
+  /** Replaces `url` of GET /gateway/bot, whose limits are still read. */
+  readonly gatewayUrl?: string | undefined;
+  /** Whether a `resume_gateway_url` of ws:// is dialled; by default only with `gatewayUrl`. */
+  readonly plainAllowed?: boolean | undefined;
+  readonly identifyReserve?: number | undefined;
+  readonly identifyOverride: boolean;
+  /** Milliseconds after `start` before the first IDENTIFY: for a process that was started too often (crashLoopPauseMs). */
+  readonly identifyDelayMs?: number | undefined;
+  /** GET /gateway/bot; while it rejects it is asked again with backoff. */
+  fetchGateway(signal: AbortSignal): Promise<GatewayInfo>;
+  readonly storedSessions: readonly StoredSession[];
+  /** Every dispatch, READY and RESUMED included: synchronous, in order of sequence, and it must not throw. */
+  onDispatch(shard: number, sequence: number, type: string, data: unknown, replayed: boolean): void;
+  /** How far a shard's handlers have come; asked when sessions are exported. */
+  finished(shard: number): {
+    readonly sequence: number;
+    readonly finishedAbove: readonly number[];
+    readonly unfinished: readonly { readonly sequence: number; readonly deaths: number }[];
+  };
+  /** Before the dispatch that brought it. started: `sequence` is the one before READY's. resumed: the last replayed one. */
+  onSession(shard: number, session: "started" | "resumed" | "dropped", sequence: number): void;
+  /** Once; by then every shard has stopped. */
+  onFatal(fatal: { readonly code: string; readonly fix: string }): void;
+  /** The gateway's edge bans this address, or does so no more. */
+  onEdge?(state: "banned" | "clear"): void;
+}
+
+export interface ShardStatus {
+  readonly shard: number;
+  readonly shardCount: number;
+  readonly state: StateName;
+  readonly received: number;
+  readonly finished: number;
+  readonly lastClose: { readonly code: number | null; readonly by: string; readonly at: string } | null;
+  readonly ackMs: number | null;
+  readonly since: string;
+  readonly deadline: string | null;
+}
+
+export interface FleetStatus {
+  readonly shardCount: number | null;
+  readonly ready: number;
+  /** Share of this process's shards that are ready, 0 to 1; 0 before their number is known. */
+  readonly readyShare: number;
+  readonly shards: readonly ShardStatus[];
+  readonly identify: {
+    readonly left: number | null;
+    readonly total: number | null;
+    readonly resetAt: string | null;
+    readonly reserve: number | null;
+    readonly waitingUntil: string | null;
+  };
+  readonly edge: { readonly state: "clear" | "banned"; readonly since: string | null; readonly until: string | null };
+}
+
+export interface Fleet {
+  start(): void;
+  stop(options: { readonly keepSessions: boolean }): Promise<void>;
+  setRestBan(untilWall: number | undefined): void;
+  setPresence(presence: PresenceUpdate, target?: { readonly shard?: number | undefined }): void;
+  requestGuildMembers(query: GuildMembersQuery, signal?: AbortSignal): Promise<GuildMembersResult>;
+  sessions(): StoredSession[];
+  status(): FleetStatus;
+}
+
+/** What GET /gateway/bot has named for years; used for RESUMEs before it was asked. */
+const DEFAULT_GATEWAY = "wss://gateway.discord.gg";
+
+/** A socket that is left with its session kept: nobody waits for the other side. */
+const STOP_KEEPING_MS = 400;
+/** A close that ends the session must arrive. */
+const STOP_ENDING_MS = 2_000;
+
+/** First 16 hex digits of the token's SHA-256: tells another token without knowing one. */
+export function tokenHash(token: Secret): string {
+  return createHash("sha256").update(token.reveal()).digest("hex").slice(0, 16);
+}
+
+export function createFleet(options: FleetOptions): Fleet {
+  const { clock, random, telemetry } = options;
+  const plainAllowed = options.plainAllowed ?? options.gatewayUrl !== undefined;
+  const hash = tokenHash(options.token);
+  const shards = new Map<number, Shard>();
+  const presences = new Map<number | "all", Presence>();
+  let phase: "new" | "running" | "stopped" = "new";
+  let shardCount: number | undefined = options.shardCount === "auto" ? undefined : options.shardCount;
+  let dials = dialQueue(1);
+  let identifies = identifyQueue({ shardCount: 1, reserve: undefined, override: false, holdUntil: 0 });
+  let waitingUntil: number | null = null;
+  let edgeSince: number | null = null;
+  let restBan: number | undefined;
+  let ticking = false;
+  let tickAgain = false;
+  let wake: Cancel = () => {};
+  let stopWatch: Cancel = () => {};
+
+  const iso = (at: number): string => new Date(clock.wall() + (at - clock.now())).toISOString();
+
+  const gateway = gatewayReader({
+    clock,
+    random,
+    telemetry,
+    fetch: (signal) => options.fetchGateway(signal),
+    onInfo(info) {
+      if (phase !== "running") return;
+      if (shards.size === 0) populate(shardCount ?? info.shards, []);
+      identifies.inform(info, clock.now());
+      telemetry.level("IdentifiesRemaining", info.remaining);
+      telemetry.level("ReshardAdvised", info.shards === shardCount ? 0 : 1);
+      tick();
+    },
+  });
+
+  const genericHost = (): string => options.gatewayUrl ?? gateway.latest()?.url ?? DEFAULT_GATEWAY;
+
+  /** Runs both queues until neither lets anybody go, then sleeps until one may. */
+  const tick = (): void => {
+    tickAgain = true;
+    if (ticking || phase !== "running") return;
+    ticking = true;
+    let wakeAt: number | null = null;
+    while (tickAgain) {
+      tickAgain = false;
+      const now = clock.now();
+      const turns = identifies.step(now);
+      reportBudget(turns);
+      for (const id of turns.send) spendIdentify(id);
+      for (const id of turns.dial) shards.get(id)?.input({ kind: "identifyTurn" });
+      if (turns.needsInfo) gateway.refresh();
+      const dialling = dials.step(now, random);
+      for (const id of dialling.dial) shards.get(id)?.input({ kind: "dialTurn" });
+      if (turns.send.length + turns.dial.length + dialling.dial.length > 0) tickAgain = true;
+      wakeAt = earlier(turns.wakeAt, dialling.wakeAt);
+    }
+    ticking = false;
+    wake();
+    if (wakeAt !== null && phase === "running") wake = clock.schedule(Math.max(0, wakeAt - clock.now()), tick);
+  };
+
+  const spendIdentify = (id: number): void => {
+    const left = identifies.budget()?.left ?? null;
+    telemetry.count("Identifies");
+    if (left !== null) telemetry.level("IdentifiesRemaining", left);
+    telemetry.event("identify.spent", { shard: id, left });
+    shards.get(id)?.input({ kind: "identifyNow" });
+  };
+
+  const reportBudget = ({ budget, waiting }: IdentifyStep): void => {
+    telemetry.level("WaitingForBudget", budget === null ? 0 : 1);
+    if (budget === null) {
+      waitingUntil = null;
+      return;
+    }
+    for (const id of waiting) shards.get(id)?.input({ kind: "budget", until: budget.until });
+    if (waitingUntil === budget.until) return;
+    waitingUntil = budget.until;
+    const until = iso(budget.until);
+    const { left, reserve } = budget;
+    const fix = `${waiting.length} shards wait until ${until}; IDENTIFY_RESERVE below ${reserve} or IDENTIFY_OVERRIDE=on spends the rest before`;
+    telemetry.event("identify.waiting", { until, left, reserve, fix });
+  };
+
+  const unreachable = (id: number, host: string, refusal: EdgeRefusal | undefined): void => {
+    dials.failed(id, host, clock.now(), random, refusal);
+    const edge = dials.edge();
+    if (refusal === undefined || edge === null || edgeSince !== null) return;
+    edgeSince = edge.since;
+    telemetry.event("edge.banned", {
+      via: "gateway",
+      route: null,
+      address: null,
+      status: refusal.status,
+      until: iso(edge.until),
+      retryAfterMs: refusal.retryAfterMs ?? null,
+    });
+    options.onEdge?.("banned");
+    telemetry.flush();
+  };
+
+  const reachable = (host: string): void => {
+    dials.hello(host, clock.now(), random);
+    if (edgeSince !== null) {
+      const bannedForMs = clock.now() - edgeSince;
+      edgeSince = null;
+      telemetry.event("edge.cleared", { via: "gateway", route: null, address: null, bannedForMs });
+      options.onEdge?.("clear");
+    }
+    tick();
+  };
+
+  const fatal = (id: number, code: number, fix: string): void => {
+    if (phase !== "running") return;
+    void end(true);
+    telemetry.log("error", `shard ${id}: Discord refuses the bot with close code ${code}`, { shard: id, code });
+    options.onFatal({ code: String(code), fix });
+  };
+
+  const add = (id: number, count: number, stored: Session | null): void => {
+    const context = {
+      shard: id,
+      shardCount: count,
+      intents: options.intents,
+      intentNames: options.intentNames,
+      plainAllowed,
+      backoff: RECONNECT_BACKOFF,
+    };
+    const shard = createShard(context, stored, {
+      clock,
+      random,
+      telemetry,
+      userAgent: options.userAgent,
+      compression: options.compression,
+      token: () => options.token.reveal(),
+      hostFor(choice, session) {
+        const generic = genericHost();
+        const resume = session?.resumeUrl ?? null;
+        if (choice === "generic" || resume === null) return generic;
+        // Other shards have found this host dead already.
+        const now = clock.now();
+        return dials.isDown(resume, now) && !dials.isDown(generic, now) ? generic : resume;
+      },
+      askIdentifyTurn() {
+        identifies.ask(id);
+        tick();
+      },
+      identifyReady() {
+        identifies.ready(id);
+        tick();
+      },
+      identifyAnswered() {
+        identifies.answered(id, clock.now());
+        tick();
+      },
+      askDial(notBefore, patient) {
+        dials.ask(id, notBefore, patient);
+        tick();
+      },
+      leaveQueues() {
+        identifies.leave(id);
+        dials.leave(id, clock.now(), random);
+        tick();
+      },
+      unreachable: (host, refusal) => unreachable(id, host, refusal),
+      reachable,
+      moved: (from, to) => {
+        if (from === "ready" || to === "ready") telemetry.level("ShardsNotReady", shards.size - countReady());
+      },
+      dispatch(sequence, type, data, replayed) {
+        if (type === "GUILD_MEMBERS_CHUNK" || type === "RATE_LIMITED") members.dispatched(type, data);
+        options.onDispatch(id, sequence, type, data, replayed);
+      },
+      session: (what, sequence) => options.onSession(id, what, sequence),
+      fatal: (code, fix) => fatal(id, code, fix),
+    });
+    shards.set(id, shard);
+    const presence = presences.get(id) ?? presences.get("all");
+    if (presence !== undefined) shard.setPresence(presence);
+  };
+
+  const populate = (count: number, stored: readonly StoredSession[]): void => {
+    shardCount = count;
+    const ids = (options.shardIds ?? Array.from({ length: count }, (_, id) => id)).filter((id) => id < count);
+    const holdUntil = clock.now() + (options.identifyDelayMs ?? 0);
+    dials = dialQueue(ids.length);
+    identifies = identifyQueue({
+      shardCount: count,
+      reserve: options.identifyReserve,
+      override: options.identifyOverride,
+      holdUntil,
+    });
+    applyRestBan();
+    const sessions = new Map(stored.map((session) => [session.shard, session]));
+    for (const id of ids) add(id, count, importSession(sessions.get(id)));
+    telemetry.level("ShardsNotReady", shards.size);
+    for (const shard of shards.values()) shard.input({ kind: "start" });
+  };
+
+  const importSession = (stored: StoredSession | undefined): Session | null => {
+    if (stored === undefined) return null;
+    const resumeUrl = usableUrl(stored.resumeGatewayUrl, { plainAllowed });
+    const liveAt = clock.now() - Math.max(0, clock.wall() - stored.writtenAt);
+    return { id: stored.sessionId, resumeUrl, sequence: stored.sequence, liveAt };
+  };
+
+  /** A session belongs to one token, intents and shard tuple; any other would be refused, or serve the wrong guilds. */
+  const usableSessions = (): readonly StoredSession[] => {
+    const newest = options.storedSessions.reduce<StoredSession | undefined>(
+      (best, session) => (best === undefined || session.writtenAt > best.writtenAt ? session : best),
+      undefined,
+    );
+    const count = shardCount ?? newest?.shardCount;
+    const wanted = options.shardIds === undefined ? undefined : new Set(options.shardIds);
+    return options.storedSessions.filter((session) => {
+      const fits = session.tokenHash === hash && session.intents === options.intents && session.shardCount === count;
+      const ours = wanted === undefined || wanted.has(session.shard);
+      if (fits && ours) return true;
+      telemetry.log("info", `shard ${session.shard}: stored session is of another token, intents or shards`, {
+        shard: session.shard,
+      });
+      options.onSession(session.shard, "dropped", session.sequence);
+      return false;
+    });
+  };
+
+  const countReady = (): number => [...shards.values()].filter((shard) => shard.state().kind === "ready").length;
+
+  const applyRestBan = (): void => {
+    const until = restBan === undefined ? undefined : clock.now() + (restBan - clock.wall());
+    dials.restBan(until);
+    identifies.ban(until);
+  };
+
+  const end = async (keepSessions: boolean): Promise<void> => {
+    phase = "stopped";
+    wake();
+    stopWatch();
+    gateway.stop();
+    members.stop();
+    const withinMs = keepSessions ? STOP_KEEPING_MS : STOP_ENDING_MS;
+    await Promise.all([...shards.values()].map((shard) => shard.stop(keepSessions, withinMs)));
+  };
+
+  const shardOf = (id: number): Shard => {
+    const shard = shards.get(id);
+    if (shard === undefined)
+      throw new OutboxError("noShard", `shard ${id} is not one of this process's: check SHARD_IDS`);
+    return shard;
+  };
+
+  const members = memberRequests({
+    clock,
+    telemetry,
+    send(guildId, op, data) {
+      if (shardCount === undefined)
+        throw new OutboxError("noShard", "the shard count is not known yet: wait for READY");
+      shardOf(Number((BigInt(guildId) >> 22n) % BigInt(shardCount))).send(op, data);
+    },
+  });
+
+  return {
+    start() {
+      if (phase !== "new") return;
+      phase = "running";
+      stopWatch = watchStalls(clock, ({ gapMs, cause }) => {
+        telemetry.event("process.stalled", { gapMs: Math.round(gapMs), cause });
+        if (cause === "suspend") for (const shard of shards.values()) shard.input({ kind: "suspended" });
+      });
+      const stored = usableSessions();
+      const count = shardCount ?? stored[0]?.shardCount;
+      if (count !== undefined) populate(count, stored);
+      else gateway.refresh();
+      tick();
+    },
+    stop: ({ keepSessions }) => end(keepSessions),
+    setRestBan(untilWall) {
+      restBan = untilWall;
+      applyRestBan();
+      tick();
+    },
+    setPresence(presence, target = {}) {
+      const { shard } = target;
+      if (shard === undefined) presences.clear();
+      if (shard !== undefined && shards.size > 0) shardOf(shard).setPresence(presence);
+      else for (const each of shards.values()) each.setPresence(presence);
+      presences.set(shard ?? "all", presence);
+    },
+    requestGuildMembers: (query, signal) => members.request(query, signal),
+    sessions: () => [...shards.values()].flatMap((shard) => exportSession(shard)),
+    status() {
+      const budget = identifies.budget();
+      const edge = dials.edge();
+      const ready = countReady();
+      return {
+        shardCount: shardCount ?? null,
+        ready,
+        readyShare: shards.size === 0 ? 0 : ready / shards.size,
+        shards: [...shards.values()].map(shardStatus),
+        identify: {
+          left: budget?.left ?? null,
+          total: budget?.total ?? null,
+          resetAt: budget === null ? null : iso(budget.resetAt),
+          reserve: budget?.reserve ?? null,
+          waitingUntil: waitingUntil === null ? null : iso(waitingUntil),
+        },
+        edge: {
+          state: edge === null ? "clear" : "banned",
+          since: edge === null ? null : iso(edge.since),
+          until: edge === null ? null : iso(edge.until),
+        },
+      };
+    },
+  };
+
+  function exportSession(shard: Shard): StoredSession[] {
+    const state = shard.state();
+    const { session } = state;
+    if (session === null || shardCount === undefined) return [];
+    const { sequence, finishedAbove, unfinished } = options.finished(shard.id);
+    const age = state.kind === "ready" ? 0 : clock.now() - session.liveAt;
+    return [
+      {
+        shard: shard.id,
+        shardCount,
+        sessionId: session.id,
+        resumeGatewayUrl: session.resumeUrl ?? genericHost(),
+        sequence: Math.min(sequence, session.sequence),
+        finishedAbove: finishedAbove.filter((above) => above <= session.sequence),
+        unfinished: unfinished.filter((open) => open.sequence <= session.sequence),
+        intents: options.intents,
+        tokenHash: hash,
+        writtenAt: Math.round(clock.wall() - age),
+      },
+    ];
+  }
+
+  function shardStatus(shard: Shard): ShardStatus {
+    const state = shard.state();
+    const { lastClose, session } = state;
+    const deadline = nextDeadline(state);
+    return {
+      shard: shard.id,
+      shardCount: shardCount ?? 0,
+      state: stateName(state),
+      received: session?.sequence ?? 0,
+      finished: session === null ? 0 : options.finished(shard.id).sequence,
+      lastClose: lastClose === null ? null : { code: lastClose.code, by: lastClose.by, at: iso(lastClose.at) },
+      ackMs: shard.ackMs(),
+      since: iso(state.since),
+      deadline: deadline === null ? null : iso(deadline),
+    };
+  }
+}
+
+function earlier(one: number | null, other: number | null): number | null {
+  if (one === null || other === null) return one ?? other;
+  return Math.min(one, other);
+}

@@ -1,0 +1,172 @@
+// Requests for guild members (op 8): one guild a request, one full list a guild per 30 s, and every waiter settles.
+
+import { randomUUID } from "node:crypto";
+import type { Cancel, Clock } from "../clock.ts";
+import type { Members, MembersQuery } from "../defineBot.ts";
+import type { Telemetry } from "../telemetry/telemetry.ts";
+import { OPCODE, textField } from "./protocol.ts";
+
+/** Why a request for members failed. */
+export class MembersError extends Error {
+  override readonly name = "MembersError";
+  readonly kind: "rateLimited" | "timeout" | "stopped" | "invalid" | "full";
+  /** With rateLimited: when Discord would answer again, ms. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(kind: MembersError["kind"], message: string, retryAfterMs?: number) {
+    super(message);
+    this.kind = kind;
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+/** One full list a guild per 30 s (events/gateway-events#request-guild-members), and a little for the way. */
+const GUILD_GAP_MS = 30_500;
+/** From the request, or its last chunk, to the next. Covers the outbox's wait of up to a minute. */
+const CHUNK_MS = 90_000;
+const MOST_WAITERS = 1_000;
+const MOST_USER_IDS = 100;
+
+export interface MemberRequests {
+  request(query: MembersQuery, signal?: AbortSignal): Promise<Members>;
+  /** GUILD_MEMBERS_CHUNK and RATE_LIMITED dispatches. */
+  dispatched(type: string, data: unknown): void;
+  stop(): void;
+}
+
+export interface MemberRequestsOptions {
+  readonly clock: Clock;
+  readonly telemetry: Telemetry;
+  /** Queues the payload at the guild's shard; may throw. */
+  send(guildId: string, op: number, data: unknown): void;
+}
+
+interface Waiter {
+  readonly guildId: string;
+  readonly members: unknown[];
+  readonly presences: unknown[];
+  readonly notFound: string[];
+  chunks: number;
+  deadline: Cancel;
+  settle(outcome: Members | MembersError | Error): void;
+}
+
+const listOf = (data: unknown, field: string): readonly unknown[] => {
+  const value: unknown = typeof data === "object" && data !== null ? Reflect.get(data, field) : undefined;
+  return Array.isArray(value) ? value : [];
+};
+const numberOf = (data: unknown, field: string): number => {
+  const value: unknown = typeof data === "object" && data !== null ? Reflect.get(data, field) : undefined;
+  return typeof value === "number" ? value : Number.NaN;
+};
+
+export function memberRequests(options: MemberRequestsOptions): MemberRequests {
+  const { clock } = options;
+  const waiters = new Map<string, Waiter>();
+  // When a guild's next full list may be asked for; entries that have passed are dropped with each request.
+  const fullListAt = new Map<string, number>();
+  let stopped = false;
+
+  const armDeadline = (nonce: string): Cancel =>
+    clock.schedule(CHUNK_MS, () => {
+      const waiter = waiters.get(nonce);
+      waiter?.settle(new MembersError("timeout", `no members of guild ${waiter.guildId} within ${CHUNK_MS} ms`));
+    });
+
+  /** Milliseconds until this request may go; its place is taken. */
+  const reserve = (query: MembersQuery): number => {
+    const now = clock.now();
+    for (const [guild, at] of fullListAt) if (at <= now) fullListAt.delete(guild);
+    if (query.userIds !== undefined || (query.query ?? "") !== "") return 0;
+    const at = Math.max(now, fullListAt.get(query.guildId) ?? now);
+    fullListAt.set(query.guildId, at + GUILD_GAP_MS);
+    return at - now;
+  };
+
+  const validate = (query: MembersQuery): void => {
+    if (!/^\d{1,20}$/.test(query.guildId))
+      throw new MembersError("invalid", `guildId "${query.guildId}" is no snowflake`);
+    const ids = query.userIds?.length ?? 0;
+    if (ids > MOST_USER_IDS)
+      throw new MembersError("invalid", `${ids} userIds are asked for, Discord takes ${MOST_USER_IDS}`);
+    if (stopped) throw new MembersError("stopped", "the gateway is stopping");
+    if (waiters.size >= MOST_WAITERS)
+      throw new MembersError("full", `${MOST_WAITERS} requests for members wait already`);
+  };
+
+  return {
+    async request(query, signal) {
+      validate(query);
+      signal?.throwIfAborted();
+      // At most 32 bytes, else Discord leaves it out of the answer.
+      const nonce = randomUUID().replaceAll("-", "");
+      const result = Promise.withResolvers<Members>();
+      const abort = (): void => waiter.settle(signal?.reason instanceof Error ? signal.reason : new Error("aborted"));
+      let starting: Cancel = () => {};
+      const waiter: Waiter = {
+        guildId: query.guildId,
+        members: [],
+        presences: [],
+        notFound: [],
+        chunks: 0,
+        deadline: () => {},
+        settle(outcome) {
+          waiters.delete(nonce);
+          starting();
+          waiter.deadline();
+          signal?.removeEventListener("abort", abort);
+          if (outcome instanceof Error) result.reject(outcome);
+          else result.resolve(outcome);
+        },
+      };
+      waiters.set(nonce, waiter);
+      signal?.addEventListener("abort", abort, { once: true });
+      const go = (): void => {
+        waiter.deadline = armDeadline(nonce);
+        try {
+          options.send(query.guildId, OPCODE.REQUEST_GUILD_MEMBERS, requestData(query, nonce));
+        } catch (error) {
+          waiter.settle(error instanceof Error ? error : new Error(String(error)));
+        }
+      };
+      const waitMs = reserve(query);
+      if (waitMs === 0) go();
+      else starting = clock.schedule(waitMs, go);
+      return result.promise;
+    },
+    dispatched(type, data) {
+      if (type === "RATE_LIMITED") {
+        const nonce = textField(Reflect.get(Object(data), "meta"), "nonce");
+        const waiter = nonce === undefined ? undefined : waiters.get(nonce);
+        const retryAfterMs = numberOf(data, "retry_after") * 1000;
+        if (waiter === undefined) return;
+        fullListAt.set(waiter.guildId, clock.now() + retryAfterMs);
+        const message = `Discord lists the members of guild ${waiter.guildId} again in ${Math.ceil(retryAfterMs)} ms`;
+        waiter.settle(new MembersError("rateLimited", message, retryAfterMs));
+        return;
+      }
+      const nonce = textField(data, "nonce");
+      const waiter = nonce === undefined ? undefined : waiters.get(nonce);
+      if (nonce === undefined || waiter === undefined) return;
+      waiter.members.push(...listOf(data, "members"));
+      waiter.presences.push(...listOf(data, "presences"));
+      waiter.notFound.push(...listOf(data, "not_found").map(String));
+      waiter.chunks++;
+      waiter.deadline();
+      waiter.deadline = armDeadline(nonce);
+      if (waiter.chunks >= numberOf(data, "chunk_count")) {
+        const { members, presences, notFound } = waiter;
+        waiter.settle({ members, presences, notFound });
+      }
+    },
+    stop() {
+      stopped = true;
+      for (const waiter of [...waiters.values()]) waiter.settle(new MembersError("stopped", "the gateway is stopping"));
+    },
+  };
+}
+
+function requestData({ guildId, query, limit, userIds, presences }: MembersQuery, nonce: string): object {
+  const asked = userIds === undefined ? { query: query ?? "", limit: limit ?? 0 } : { user_ids: userIds };
+  return { guild_id: guildId, ...asked, ...(presences === undefined ? {} : { presences }), nonce };
+}

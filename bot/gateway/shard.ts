@@ -1,0 +1,342 @@
+// One shard's driver: feeds the reducer from socket and timers, and carries its effects out.
+
+import type { Cancel, Clock, Random } from "../clock.ts";
+import type { Presence } from "../defineBot.ts";
+import type { Telemetry } from "../telemetry/telemetry.ts";
+import { closeMeaning } from "./closeCodes.ts";
+import { type Connection, connect, type EdgeRefusal } from "./connection.ts";
+import type { Compression } from "./inflate.ts";
+import { createOutbox, OutboxError } from "./outbox.ts";
+import { presenceKeeper } from "./presence.ts";
+import { dialAddress, OPCODE, readPayload } from "./protocol.ts";
+import { initialState, KEEP_SESSION_CODE, reduce, type ShardContext } from "./session.ts";
+import {
+  type Effect,
+  type Input,
+  nextDeadline,
+  type Session,
+  type ShardState,
+  type StateName,
+  stateName,
+} from "./sessionState.ts";
+
+/** A destroyed socket reports its end within a turn of the event loop or two. */
+const AFTER_DESTROY_MS = 100;
+
+/** An IDENTIFY of at most 4,096 bytes carries the presence beside everything else. */
+const MOST_PRESENCE_BYTES = 3_072;
+
+/** What the fleet is to one of its shards. */
+export interface ShardPorts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly telemetry: Telemetry;
+  readonly userAgent: string;
+  readonly compression: Compression;
+  /** The raw token; called only where an IDENTIFY or RESUME is written. */
+  token(): string;
+  /** The address to dial, without parameters. */
+  hostFor(choice: "resume" | "generic", session: Session | null): string;
+  askIdentifyTurn(): void;
+  identifyReady(): void;
+  identifyAnswered(): void;
+  askDial(notBefore: number, patient: boolean): void;
+  leaveQueues(): void;
+  unreachable(host: string, edge: EdgeRefusal | undefined): void;
+  reachable(host: string): void;
+  moved(from: StateName, to: StateName): void;
+  dispatch(sequence: number, type: string, data: unknown, replayed: boolean): void;
+  session(what: "started" | "resumed" | "dropped", sequence: number): void;
+  fatal(code: number, fix: string): void;
+}
+
+export interface Shard {
+  readonly id: number;
+  state(): ShardState;
+  /** The last heartbeat's latency in ms. */
+  ackMs(): number | null;
+  input(input: Input): void;
+  setPresence(presence: Presence): void;
+  /** Queues one payload for READY; throws an OutboxError when it is not taken. */
+  send(op: number, data: unknown): void;
+  /** Resolves when every socket of this shard is gone, at the latest after `withinMs`. */
+  stop(keepSession: boolean, withinMs: number): Promise<void>;
+}
+
+/** A shard that waits for `start`. */
+export function createShard(context: ShardContext, stored: Session | null, ports: ShardPorts): Shard {
+  const { clock, random, telemetry } = ports;
+  const { shard: id } = context;
+  const outbox = createOutbox();
+  const presence = presenceKeeper();
+  const inputs: Input[] = [];
+  // The sockets of this shard that are not gone yet: the newest, and older ones that are closing.
+  const closing = new Set<Connection>();
+  let state: ShardState = initialState(stored, clock.now());
+  let connection: Connection | undefined;
+  let host = "";
+  let edge: EdgeRefusal | undefined;
+  let closeWithinMs: number | undefined;
+  let ackMs: number | null = null;
+  let beatOwed = false;
+  let running = false;
+  let wake: { at: number; cancel: Cancel } | undefined;
+  let flush: { at: number; cancel: Cancel } | undefined;
+
+  const run = (first: Input): void => {
+    inputs.push(first);
+    if (running) return;
+    running = true;
+    try {
+      for (let input = inputs.shift(); input !== undefined; input = inputs.shift()) advance(input);
+    } finally {
+      running = false;
+    }
+    arm();
+  };
+
+  const advance = (input: Input): void => {
+    const before = state;
+    const { state: after, effects } = reduce(state, input, clock.now(), random, context);
+    state = after;
+    if (before.kind !== after.kind || before.kind === "waiting" || before.kind === "identifying") {
+      reportMove(before, after);
+    }
+    for (const effect of effects) perform(effect);
+  };
+
+  const reportMove = (before: ShardState, after: ShardState): void => {
+    const from = stateName(before);
+    const to = stateName(after);
+    if (from === to) return;
+    const close = after.lastClose === before.lastClose ? null : after.lastClose;
+    telemetry.event("shard.state", {
+      shard: id,
+      from,
+      to,
+      closeCode: close?.code ?? null,
+      closedBy: close?.by ?? null,
+    });
+    ports.moved(from, to);
+    if (to === "ready") {
+      presence.assert();
+      pump();
+    }
+  };
+
+  /** One timer: an earlier deadline replaces it, a later one lets it fire for nothing. */
+  const arm = (): void => {
+    const at = nextDeadline(state);
+    if (at === null) {
+      wake?.cancel();
+      wake = undefined;
+      return;
+    }
+    if (wake !== undefined && wake.at <= at) return;
+    wake?.cancel();
+    const cancel = clock.schedule(at - clock.now(), () => {
+      wake = undefined;
+      run({ kind: "timer" });
+    });
+    wake = { at, cancel };
+  };
+
+  const perform = (effect: Effect): void => {
+    switch (effect.kind) {
+      case "dispatch":
+        telemetry.count("Events");
+        if (effect.replayed) telemetry.count("EventsReplayed");
+        ports.dispatch(effect.sequence, effect.type, effect.data, effect.replayed);
+        return;
+      case "heartbeat":
+        sendHeartbeat(effect.sequence);
+        return;
+      case "identify":
+        sendUrgent(identifyText());
+        return;
+      case "resume":
+        telemetry.count("ResumesTried");
+        sendUrgent(resumeText(effect.session));
+        return;
+      case "acknowledged":
+        ackMs = effect.latencyMs;
+        telemetry.observe("HeartbeatAckMilliseconds", effect.latencyMs);
+        return;
+      case "acknowledgementMissed":
+        telemetry.count("MissedHeartbeatAcks");
+        return;
+      case "dial":
+        dial(effect.generation, ports.hostFor(effect.host, effect.session));
+        return;
+      case "close":
+        leave(effect.code, effect.reason);
+        return;
+      case "unreachable":
+        ports.unreachable(host, edge);
+        return;
+      case "reachable":
+        ports.reachable(host);
+        return;
+      case "session":
+        if (effect.what === "resumed") {
+          telemetry.count("ResumesSucceeded");
+          telemetry.event("session.resumed", { shard: id, replayed: effect.replayed });
+        }
+        ports.session(effect.what, effect.sequence);
+        return;
+      case "askIdentifyTurn":
+        ports.askIdentifyTurn();
+        return;
+      case "identifyReady":
+        ports.identifyReady();
+        return;
+      case "identifyAnswered":
+        ports.identifyAnswered();
+        return;
+      case "askDial":
+        ports.askDial(effect.notBefore, effect.patient);
+        return;
+      case "leaveQueues":
+        ports.leaveQueues();
+        return;
+      case "fatal":
+        ports.fatal(effect.code, effect.fix);
+        return;
+    }
+  };
+
+  const dial = (generation: number, chosen: string): void => {
+    host = chosen;
+    edge = undefined;
+    beatOwed = false;
+    outbox.connect();
+    telemetry.count("Dials");
+    const address = dialAddress(chosen, ports.compression);
+    const opened = connect(
+      { address, userAgent: ports.userAgent, compression: ports.compression, clock },
+      {
+        opened: () => run({ kind: "opened", generation }),
+        text(text) {
+          const payload = readPayload(text);
+          if (payload === undefined) run({ kind: "broken", generation, reason: "a message is no gateway payload" });
+          else run({ kind: "payload", generation, payload });
+        },
+        broken: (reason) => run({ kind: "broken", generation, reason }),
+        closed(code, reason, refusal) {
+          if (generation === state.generation) edge = refusal;
+          telemetry.log("info", `shard ${id}: ${closeMeaning(code)}`, { shard: id, code: code ?? null, reason });
+          run({ kind: "closed", generation, code });
+        },
+      },
+    );
+    connection = opened;
+    closing.add(opened);
+    void opened.gone.then(() => closing.delete(opened));
+  };
+
+  const leave = (code: number, reason: string): void => {
+    telemetry.log("debug", `shard ${id}: closes, ${reason}`, { shard: id, code });
+    edge = undefined;
+    connection?.close(code, reason, closeWithinMs);
+    connection = undefined;
+  };
+
+  const write = (text: string): void => {
+    telemetry.count("PayloadsSent");
+    connection?.send(text);
+  };
+
+  const sendUrgent = (text: string): void => {
+    if (outbox.urgent(clock.now())) write(text);
+  };
+
+  const sendHeartbeat = (sequence: number | null): void => {
+    beatOwed = !outbox.urgent(clock.now());
+    if (beatOwed) armFlush(outbox.urgentAt(clock.now()));
+    else write(JSON.stringify({ op: OPCODE.HEARTBEAT, d: sequence }));
+  };
+
+  const identifyText = (): string => {
+    const wanted = presence.wanted();
+    const properties = { os: process.platform, browser: "mooring", device: "mooring" };
+    const data = {
+      token: ports.token(),
+      properties,
+      intents: context.intents,
+      shard: [id, context.shardCount],
+      large_threshold: 50,
+      ...(wanted === undefined ? {} : { presence: presenceData(wanted) }),
+    };
+    return JSON.stringify({ op: OPCODE.IDENTIFY, d: data });
+  };
+
+  const resumeText = (session: Session): string => {
+    const data = { token: ports.token(), session_id: session.id, seq: session.sequence };
+    return JSON.stringify({ op: OPCODE.RESUME, d: data });
+  };
+
+  /** Sends what waits and may go, and comes back when more may. */
+  const pump = (): void => {
+    const now = clock.now();
+    if (beatOwed) sendHeartbeat(state.session?.sequence ?? null);
+    if (state.kind !== "ready") return;
+    const update = presence.due(now);
+    if (update !== undefined && outbox.take(now)) {
+      presence.sent(now);
+      write(JSON.stringify({ op: OPCODE.PRESENCE_UPDATE, d: presenceData(update) }));
+    }
+    for (const text of outbox.drain(now)) write(text);
+    const next = [presence.nextAt(now), outbox.nextAt(now)].filter((at) => at !== null);
+    if (next.length > 0) armFlush(Math.max(Math.min(...next), now + 1));
+  };
+
+  const armFlush = (at: number): void => {
+    if (flush !== undefined && flush.at <= at) return;
+    flush?.cancel();
+    const cancel = clock.schedule(at - clock.now(), () => {
+      flush = undefined;
+      pump();
+    });
+    flush = { at, cancel };
+  };
+
+  return {
+    id,
+    state: () => state,
+    ackMs: () => ackMs,
+    input: run,
+    setPresence(wanted) {
+      const text = JSON.stringify({ op: OPCODE.PRESENCE_UPDATE, d: presenceData(wanted) });
+      if (Buffer.byteLength(text) > MOST_PRESENCE_BYTES) {
+        throw new OutboxError(
+          "tooLarge",
+          `a presence over ${MOST_PRESENCE_BYTES} bytes does not fit into an IDENTIFY: shorten it`,
+        );
+      }
+      presence.want(wanted);
+      // Not at once: what a caller sets in one go is one update.
+      armFlush(clock.now());
+    },
+    send(op, data) {
+      outbox.offer(JSON.stringify({ op, d: data }));
+      pump();
+    },
+    async stop(keepSession, withinMs) {
+      closeWithinMs = withinMs;
+      run({ kind: "stop", keepSession });
+      flush?.cancel();
+      flush = undefined;
+      for (const old of closing) old.close(KEEP_SESSION_CODE, "stopping", withinMs);
+      const late = Promise.withResolvers<void>();
+      const cancel = clock.schedule(withinMs + AFTER_DESTROY_MS, () => late.resolve());
+      await Promise.race([Promise.all([...closing].map(({ gone }) => gone)), late.promise]);
+      cancel();
+    },
+  };
+}
+
+/** All four fields, as op 3 wants them (events/gateway-events#update-presence). */
+function presenceData(presence: Presence): object {
+  const { status, activities = [], since = null, afk = false } = presence;
+  return { since, activities, status, afk };
+}

@@ -1,0 +1,85 @@
+// The fleet over real sockets: it connects, keeps its sessions through faults, and spends no IDENTIFY without need.
+
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { Compression } from "../../../bot/gateway/inflate.ts";
+import { type FleetUnderTest, fleetUnderTest, TOKEN } from "./fleetUnderTest.ts";
+import { type TinyGateway, tinyGateway } from "./tinyGateway.ts";
+
+let gateway: TinyGateway;
+const running: FleetUnderTest[] = [];
+
+beforeEach(async () => {
+  gateway = await tinyGateway();
+});
+
+afterEach(async () => {
+  await Promise.all(running.splice(0).map(({ fleet }) => fleet.stop({ keepSessions: true })));
+  await gateway.stop();
+});
+
+function started(options: Parameters<typeof fleetUnderTest>[1] = {}): FleetUnderTest {
+  const subject = fleetUnderTest(gateway.url, options);
+  running.push(subject);
+  subject.fleet.start();
+  return subject;
+}
+
+const opcodes = (...wanted: number[]) => gateway.received.filter(({ op }) => wanted.includes(op));
+
+describe("connecting", () => {
+  it.each<Compression>(["none", "zlib-stream", "zstd-stream"])("gets ready over %s", async (compression) => {
+    const subject = started({ compression });
+    await subject.until("ready", () => subject.ready() === 1);
+    const big = "ä".repeat(200_000);
+    gateway.dispatch(0, "MESSAGE_CREATE", { content: big });
+    gateway.dispatch(0, "MESSAGE_CREATE", { content: "small" });
+    await subject.until("three dispatches", () => subject.dispatched.length === 3);
+    expect(subject.dispatched.map(({ sequence, type }) => [sequence, type])).toEqual([
+      [1, "READY"],
+      [2, "MESSAGE_CREATE"],
+      [3, "MESSAGE_CREATE"],
+    ]);
+    const [connection] = gateway.connections;
+    expect(connection?.query.get("v")).toBe("10");
+    expect(connection?.query.get("encoding")).toBe("json");
+    expect(connection?.query.get("compress")).toBe(compression === "none" ? null : compression);
+    expect(connection?.userAgent).toBe("DiscordBot (https://github.com/mooring-bot/mooring, 0.1.0)");
+    expect(opcodes(2)[0]?.d).toMatchObject({ token: TOKEN, intents: 513, shard: [0, 1], large_threshold: 50 });
+    expect(subject.telemetry.lines.join("\n")).not.toContain(TOKEN);
+  });
+
+  it("beats, and measures the acknowledgements", async () => {
+    gateway.heartbeatIntervalMs = 1_000;
+    const subject = started();
+    await subject.until(
+      "three beats",
+      () => (subject.telemetry.samples.get("HeartbeatAckMilliseconds") ?? []).length > 2,
+    );
+    expect(subject.telemetry.counts.get("MissedHeartbeatAcks")).toBeUndefined();
+    expect(opcodes(1).at(-1)?.d).toBe(1);
+  });
+});
+
+describe("a lost connection", () => {
+  it("is resumed at the resume host after a reset, with what was missed", async () => {
+    const subject = started();
+    await subject.until("ready", () => subject.ready() === 1);
+    gateway.refuses = "reset";
+    gateway.connections[0]?.socket.resetAndDestroy();
+    await subject.until("a refused dial", () => gateway.dials > 1);
+    gateway.dispatch(0, "MESSAGE_CREATE", { content: "missed" });
+    gateway.refuses = undefined;
+    await subject.until("ready again", () => subject.ready() === 1);
+    expect(subject.dispatched.map(({ type, replayed }) => [type, replayed])).toEqual([
+      ["READY", false],
+      ["MESSAGE_CREATE", true],
+      ["RESUMED", false],
+    ]);
+    expect(opcodes(2)).toHaveLength(1);
+    expect(opcodes(6).at(-1)?.d).toMatchObject({ token: TOKEN, session_id: "session-0", seq: 1 });
+    expect(subject.sessions.map(({ session, sequence }) => [session, sequence])).toEqual([
+      ["started", 0],
+      ["resumed", 2],
+    ]);
+  });
+});

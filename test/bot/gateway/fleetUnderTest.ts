@@ -1,0 +1,119 @@
+// A fleet against a tiny gateway, with everything it reports kept: what the fleet's tests share.
+
+import { systemClock } from "../../../bot/clock.ts";
+import { createFleet, type Fleet, type FleetOptions, type GatewayInfo } from "../../../bot/gateway/fleet.ts";
+import type { StoredSession } from "../../../bot/ledger/ledger.ts";
+import type { Telemetry } from "../../../bot/telemetry/telemetry.ts";
+import { Secret } from "../../../shared/secret.ts";
+
+export const TOKEN = "not-a-real-token.of.anybody";
+
+export interface Recorder extends Telemetry {
+  readonly events: { name: string; fields: Readonly<Record<string, unknown>> }[];
+  readonly counts: Map<string, number>;
+  readonly levels: Map<string, number>;
+  readonly samples: Map<string, number[]>;
+  readonly lines: string[];
+}
+
+export function recorder(): Recorder {
+  const kept: Recorder = {
+    events: [],
+    counts: new Map(),
+    levels: new Map(),
+    samples: new Map(),
+    lines: [],
+    count: (metric, by = 1) => void kept.counts.set(metric, (kept.counts.get(metric) ?? 0) + by),
+    level: (metric, value) => void kept.levels.set(metric, value),
+    observe: (metric, value) => void kept.samples.set(metric, [...(kept.samples.get(metric) ?? []), value]),
+    event(name, fields) {
+      kept.events.push({ name, fields });
+      kept.lines.push(JSON.stringify({ name, fields }));
+    },
+    log: (level, message, fields) => void kept.lines.push(JSON.stringify({ level, message, fields })),
+    flush() {},
+  };
+  return kept;
+}
+
+export interface Dispatched {
+  readonly shard: number;
+  readonly sequence: number;
+  readonly type: string;
+  readonly replayed: boolean;
+}
+
+export interface FleetUnderTest {
+  readonly fleet: Fleet;
+  readonly telemetry: Recorder;
+  readonly dispatched: Dispatched[];
+  readonly sessions: { shard: number; session: string; sequence: number }[];
+  readonly fatals: { code: string; fix: string }[];
+  info: GatewayInfo;
+  fetches: number;
+  until(what: string, holds: () => boolean): Promise<void>;
+  ready(): number;
+}
+
+export const INFO: GatewayInfo = {
+  url: "",
+  shards: 1,
+  total: 1000,
+  remaining: 1000,
+  resetAfterMs: 86_400_000,
+  maxConcurrency: 16,
+};
+
+/** Time runs `rate` times as fast, so that waits of seconds take milliseconds. */
+export function fleetUnderTest(
+  url: string,
+  given: Partial<FleetOptions> & { rate?: number; info?: Partial<GatewayInfo>; stored?: readonly StoredSession[] } = {},
+): FleetUnderTest {
+  const { rate = 20, info = {}, stored = [], ...options } = given;
+  const telemetry = recorder();
+  const received = new Map<number, number>();
+  const subject: Omit<FleetUnderTest, "fleet"> = {
+    telemetry,
+    dispatched: [],
+    sessions: [],
+    fatals: [],
+    info: { ...INFO, url, ...info },
+    fetches: 0,
+    async until(what, holds) {
+      const failure = new Error(`never came: ${what}\n${telemetry.lines.slice(-40).join("\n")}`);
+      for (let turn = 0; !holds(); turn++) {
+        if (turn > 4_000) throw failure;
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+    },
+    ready: () => fleet.status().ready,
+  };
+  const fleet = createFleet({
+    clock: systemClock(rate),
+    random: Math.random,
+    telemetry,
+    userAgent: "DiscordBot (https://github.com/mooring-bot/mooring, 0.1.0)",
+    token: new Secret(TOKEN),
+    intents: 513,
+    intentNames: ["GUILDS", "GUILD_MESSAGES"],
+    shardCount: 1,
+    compression: "none",
+    gatewayUrl: url,
+    identifyOverride: false,
+    fetchGateway: async () => {
+      built.fetches++;
+      return built.info;
+    },
+    storedSessions: stored,
+    onDispatch(shard, sequence, type, _data, replayed) {
+      received.set(shard, sequence);
+      built.dispatched.push({ shard, sequence, type, replayed });
+    },
+    finished: (shard) => ({ sequence: received.get(shard) ?? 0, finishedAbove: [], unfinished: [] }),
+    onSession: (shard, session, sequence) => void built.sessions.push({ shard, session, sequence }),
+    onFatal: (fatal) => void built.fatals.push(fatal),
+    ...options,
+  });
+  const built: FleetUnderTest = Object.assign(subject, { fleet });
+  return built;
+}
