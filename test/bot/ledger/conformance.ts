@@ -1,0 +1,112 @@
+// What every ledger does, whatever it is kept in: each implementation's tests run this suite.
+
+import fc from "fast-check";
+import { expect, it } from "vitest";
+import type { Ledger, StoredRefusal, StoredSession } from "../../../bot/ledger/ledger.ts";
+
+export const session = (given: Partial<StoredSession> = {}): StoredSession => ({
+  shard: 0,
+  shardCount: 4,
+  sessionId: "0123456789abcdef0123456789abcdef",
+  resumeGatewayUrl: "wss://gateway-us-east1-c.discord.gg",
+  sequence: 42,
+  intents: 513,
+  tokenHash: "0123456789abcdef",
+  writtenAt: 1_750_000_000_000,
+  ...given,
+});
+
+export const refusal: StoredRefusal = {
+  fingerprint: "fedcba9876543210",
+  code: "4014",
+  fix: "switch the Message Content Intent on",
+  writtenAt: 1_750_000_000_000,
+};
+
+/** @param open makes an empty ledger for one test. */
+export function conforms(open: () => Ledger): void {
+  it("begins empty", async () => {
+    const ledger = open();
+    expect(await ledger.readSessions()).toEqual([]);
+    expect(await ledger.readStarts()).toEqual([]);
+    expect(await ledger.readRefusal()).toBeUndefined();
+  });
+
+  it("gives back what was written, as copies", async () => {
+    const ledger = open();
+    const full = session({ shard: 1, finishedAbove: [44, 46], unfinished: [{ sequence: 43, deaths: 1 }] });
+    const list = [session(), full];
+    await ledger.writeSessions(list);
+    list.pop();
+    expect(await ledger.readSessions()).toEqual([session(), full]);
+    await ledger.writeRefusal(refusal);
+    expect(await ledger.readRefusal()).toEqual(refusal);
+  });
+
+  it("replaces the sessions as a whole, down to none", async () => {
+    const ledger = open();
+    await ledger.writeSessions([session(), session({ shard: 1 })]);
+    await ledger.writeSessions([session({ shard: 1, sequence: 50 })]);
+    expect(await ledger.readSessions()).toEqual([session({ shard: 1, sequence: 50 })]);
+    await ledger.writeSessions([]);
+    expect(await ledger.readSessions()).toEqual([]);
+  });
+
+  it("keeps nothing but the promised names", async () => {
+    const ledger = open();
+    await ledger.writeSessions([Object.assign(session(), { token: "raw" })]);
+    expect(await ledger.readSessions()).toEqual([session()]);
+    expect(Object.keys((await ledger.readSessions())[0] ?? {})).not.toContain("token");
+  });
+
+  it("keeps the newest checkpoint in whatever order they come", async () => {
+    const times = fc.uniqueArray(fc.integer({ min: 1, max: 1_000 }), { minLength: 1, maxLength: 6 });
+    await fc.assert(
+      fc.asyncProperty(times, async (writtenAts) => {
+        const ledger = open();
+        await Promise.all(
+          writtenAts.map((writtenAt) => ledger.writeSessions([session({ sequence: writtenAt, writtenAt })])),
+        );
+        const newest = Math.max(...writtenAts);
+        expect(await ledger.readSessions()).toEqual([session({ sequence: newest, writtenAt: newest })]);
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  it("takes a checkpoint of the same time, since it is the later one", async () => {
+    const ledger = open();
+    await ledger.writeSessions([session({ sequence: 1 })]);
+    await ledger.writeSessions([session({ sequence: 2 })]);
+    expect(await ledger.readSessions()).toEqual([session({ sequence: 2 })]);
+  });
+
+  it.each([
+    ["a sequence", { sequence: Number.NaN }],
+    ["a session id", { sessionId: "" }],
+    ["a shard within the count", { shard: 4 }],
+  ])("refuses a session without %s and keeps the old one", async (_what, broken) => {
+    const ledger = open();
+    await ledger.writeSessions([session()]);
+    await expect(ledger.writeSessions([session(broken)])).rejects.toMatchObject({ name: "LedgerError" });
+    expect(await ledger.readSessions()).toEqual([session()]);
+  });
+
+  it("keeps the newest 100 starts in order, also when they are recorded at once", async () => {
+    const ledger = open();
+    await Promise.all([3, 1, 2].map((at) => ledger.recordStart(at)));
+    expect(await ledger.readStarts()).toEqual([1, 2, 3]);
+    for (let at = 4; at <= 120; at++) await ledger.recordStart(at);
+    expect(await ledger.readStarts()).toEqual(Array.from({ length: 100 }, (_, index) => index + 21));
+  });
+
+  it("forgets a refusal", async () => {
+    const ledger = open();
+    await ledger.writeRefusal(undefined);
+    await ledger.writeRefusal(refusal);
+    await ledger.writeRefusal({ ...refusal, code: "4004" });
+    expect(await ledger.readRefusal()).toEqual({ ...refusal, code: "4004" });
+    await ledger.writeRefusal(undefined);
+    expect(await ledger.readRefusal()).toBeUndefined();
+  });
+}
