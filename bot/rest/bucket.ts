@@ -1,0 +1,174 @@
+// One rate-limit bucket of one top-level resource: how many requests may go now, or when to look again.
+//
+// What the answers say is kept per bucket hash, since one route may be counted in several buckets (deletes by age,
+// hidden limits) and Discord may rename a bucket at any time: a request needs room in every window still running.
+// Most of Discord's buckets leak, some are fixed windows, and no header tells which; waiting the whole Reset-After
+// once nothing remains is right for both.
+
+import type { LimitHeaders } from "./verdict.ts";
+
+/** What one bucket hash last said. `resetAt` is undefined from the moment the window is full again to the next answer. */
+interface Window {
+  readonly hash: string;
+  limit: number;
+  remaining: number;
+  resetAt: number | undefined;
+  /** The longest Reset-After seen, in milliseconds: a lower bound of what a full refill takes. */
+  period: number;
+}
+
+type Knowledge =
+  /** Nothing known: one request at a time finds out. */
+  | { readonly kind: "unknown" }
+  /** A success without limit headers: no limit but the global one. */
+  | { readonly kind: "unlimited" }
+  | { readonly kind: "limited"; readonly windows: Window[] };
+
+const UNKNOWN: Knowledge = { kind: "unknown" };
+const UNLIMITED: Knowledge = { kind: "unlimited" };
+
+/** When the next request may go: a time (past ones mean now), or only after an answer to one in flight. */
+export type Readiness = number | "answer";
+
+// A route that flips between more hashes than this is not understood; the window that ended first is forgotten.
+const MOST_WINDOWS = 8;
+
+/** All times are monotonic milliseconds. */
+export class Bucket {
+  #knowledge: Knowledge = UNKNOWN;
+  #inFlight = 0;
+  #blockedUntil = 0;
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  /** When one more request may be sent. */
+  readyAt(now: number): Readiness {
+    const knowledge = this.#knowledge;
+    let ready: number = this.#blockedUntil;
+    if (knowledge.kind === "unknown") return this.#inFlight > 0 ? "answer" : ready;
+    if (knowledge.kind === "limited") {
+      for (const window of knowledge.windows) {
+        if (window.remaining > 0 || ended(window, now)) {
+          if (ended(window, now) && window.limit <= this.#inFlight) return "answer";
+          continue;
+        }
+        if (window.resetAt === undefined) return "answer";
+        ready = Math.max(ready, window.resetAt);
+      }
+    }
+    return ready;
+  }
+
+  /** A lower bound, in milliseconds, of the wait of a request that `ahead` others go before. */
+  waitAtLeast(now: number, ahead: number): number {
+    let wait = Math.max(this.#blockedUntil - now, 0);
+    if (this.#knowledge.kind === "limited") {
+      for (const window of this.#knowledge.windows) {
+        if (window.resetAt === undefined || ended(window, now) || ahead < window.remaining) continue;
+        const laps = Math.floor((ahead - window.remaining) / window.limit);
+        wait = Math.max(wait, window.resetAt - now + laps * window.period);
+      }
+    }
+    return wait;
+  }
+
+  /** Takes a slot for a request that is sent now. */
+  reserve(now: number): void {
+    if (this.#knowledge.kind === "limited") {
+      for (const window of this.#knowledge.windows) {
+        if (ended(window, now)) {
+          // Those still in flight may be counted in the new window.
+          window.remaining = window.limit - this.#inFlight;
+          window.resetAt = undefined;
+        }
+        window.remaining -= 1;
+      }
+    }
+    this.#inFlight += 1;
+  }
+
+  /** Gives the slot of a request back that ended without saying anything about limits: a fault, a 5xx. */
+  release(): void {
+    this.#inFlight -= 1;
+    if (this.#inFlight > 0 || this.#knowledge.kind !== "limited") return;
+    // A window that refilled and got no answer since has no end to wait for; the next request finds it out, alone.
+    const known = this.#knowledge.windows.filter((window) => window.resetAt !== undefined);
+    this.#knowledge = known.length === 0 ? UNKNOWN : { kind: "limited", windows: known };
+  }
+
+  /** Gives back the slot of a success without limit headers. */
+  unlimited(): void {
+    this.release();
+    if (this.#knowledge.kind === "unknown") this.#knowledge = UNLIMITED;
+  }
+
+  /** Sends nothing before `until`. */
+  block(until: number): void {
+    this.#blockedUntil = Math.max(this.#blockedUntil, until);
+  }
+
+  /** A 429 that showed no numbers: what was believed is wrong, so after the wait one request finds out anew. */
+  forget(): void {
+    if (this.#knowledge.kind === "limited") this.#knowledge = UNKNOWN;
+  }
+
+  /** Takes over what another bucket knows, when a route turns out to belong here: nothing gets fuller by it. */
+  inherit(other: Bucket): void {
+    this.block(other.#blockedUntil);
+    if (other.#knowledge.kind !== "limited") return;
+    const windows = this.#knowledge.kind === "limited" ? this.#knowledge.windows : [];
+    for (const theirs of other.#knowledge.windows) {
+      const ours = windows.find((window) => window.hash === theirs.hash);
+      if (ours === undefined) windows.push({ ...theirs });
+      else ours.remaining = Math.min(ours.remaining, theirs.remaining);
+    }
+    this.#knowledge = { kind: "limited", windows };
+  }
+
+  /** Takes over the requests that another bucket has in flight. */
+  adopt(other: Bucket): void {
+    this.#inFlight += other.#inFlight;
+    other.#inFlight = 0;
+  }
+
+  /** Whether forgetting it loses nothing: no request in flight and no wait running. */
+  idle(now: number): boolean {
+    if (this.#inFlight > 0 || this.#blockedUntil > now) return false;
+    return this.#knowledge.kind !== "limited" || this.#knowledge.windows.every((window) => ended(window, now));
+  }
+
+  /** Takes in the limit headers of an answer whose slot was given back before. */
+  learn(now: number, limits: LimitHeaders): void {
+    const windows = this.#knowledge.kind === "limited" ? this.#knowledge.windows : [];
+    const resetAt = now + limits.resetAfterMs;
+    const window = windows.find((known) => known.hash === limits.hash);
+    // Those in flight may or may not be counted in the answer; without any, the answer is the whole truth.
+    const sure = Math.max(Math.min(limits.remaining, limits.limit - 1) - this.#inFlight, 0);
+    if (window === undefined) {
+      const remaining = this.#inFlight === 0 ? limits.remaining : sure;
+      windows.push({ hash: limits.hash, limit: limits.limit, remaining, resetAt, period: limits.resetAfterMs });
+      if (windows.length > MOST_WINDOWS) {
+        windows.sort((left, right) => (left.resetAt ?? Infinity) - (right.resetAt ?? Infinity)).shift();
+      }
+    } else {
+      window.limit = limits.limit;
+      window.period = Math.max(window.period, limits.resetAfterMs);
+      if (this.#inFlight === 0) window.remaining = limits.remaining;
+      else if (ended(window, now)) window.remaining = sure;
+      else window.remaining = Math.min(window.remaining, sure);
+      window.resetAt = Math.max(window.resetAt ?? 0, resetAt);
+    }
+    // A window under another name that has ended, or that nobody in flight will report on, needs no room any more.
+    const open = (other: Window): boolean => (other.resetAt === undefined ? this.#inFlight > 0 : !ended(other, now));
+    this.#knowledge = {
+      kind: "limited",
+      windows: windows.filter((known) => known.hash === limits.hash || open(known)),
+    };
+  }
+}
+
+function ended(window: Window, now: number): boolean {
+  return window.resetAt !== undefined && window.resetAt <= now;
+}

@@ -1,0 +1,114 @@
+// One request and everybody who waits for its result; each caller may give up alone.
+
+import type { Cancel, Clock } from "../clock.ts";
+import { RestError } from "./errors.ts";
+import type { Message } from "./message.ts";
+import type { Entry, Priority } from "./queue.ts";
+import type { Route } from "./route.ts";
+import type { Flight } from "./transport.ts";
+
+/** What a request brought: the document's text, and the document itself for the first to ask. */
+export interface Result {
+  readonly text: string;
+  readonly document: unknown;
+}
+
+interface Waiter {
+  readonly resolve: (document: unknown) => void;
+  readonly reject: (error: unknown) => void;
+  readonly detach: () => void;
+}
+
+/** How one caller waits. */
+export interface WaiterOptions {
+  readonly signal: AbortSignal | undefined;
+  readonly deadlineMs: number | undefined;
+}
+
+export class Call {
+  readonly route: Route;
+  readonly message: Message;
+  readonly priority: Priority;
+  readonly authenticated: boolean;
+  entry: Entry<Call> | undefined;
+  flight: Flight | undefined;
+  sentAt = 0;
+  firstSentAt: number | undefined;
+  /** Attempts that failed without a usable answer. */
+  faults = 0;
+  /** 429s met. */
+  limited = 0;
+  /** Monotonic ms at which the last waiter's deadline ends; Infinity while one has none. */
+  latest = 0;
+  readonly #clock: Clock;
+  readonly #waiters = new Set<Waiter>();
+  readonly #abandoned: (call: Call) => void;
+
+  /** @param abandoned called once nobody waits any more. */
+  constructor(
+    route: Route,
+    message: Message,
+    priority: Priority,
+    authenticated: boolean,
+    clock: Clock,
+    abandoned: (call: Call) => void,
+  ) {
+    this.route = route;
+    this.message = message;
+    this.priority = priority;
+    this.authenticated = authenticated;
+    this.#clock = clock;
+    this.#abandoned = abandoned;
+  }
+
+  /** Joins one caller. */
+  wait(options: WaiterOptions): Promise<unknown> {
+    const { signal, deadlineMs } = options;
+    this.latest = Math.max(this.latest, deadlineMs === undefined ? Infinity : this.#clock.now() + deadlineMs);
+    return new Promise((resolve, reject) => {
+      let cancel: Cancel | undefined;
+      const leave = (error: unknown): void => {
+        if (!this.#waiters.delete(waiter)) return;
+        waiter.detach();
+        reject(error);
+        if (this.#waiters.size === 0) this.#abandoned(this);
+      };
+      const abort = (): void => leave(signal?.reason);
+      const waiter: Waiter = {
+        resolve,
+        reject,
+        detach: () => {
+          cancel?.();
+          signal?.removeEventListener("abort", abort);
+        },
+      };
+      this.#waiters.add(waiter);
+      signal?.addEventListener("abort", abort, { once: true });
+      if (deadlineMs !== undefined) {
+        cancel = this.#clock.schedule(deadlineMs, () =>
+          leave(new RestError("deadline", `not done within ${deadlineMs} ms`, { route: this.route.name })),
+        );
+      }
+    });
+  }
+
+  /** Gives every waiter a document of its own, so that none sees another's changes. */
+  resolve(result: Result): void {
+    let first = true;
+    for (const waiter of this.#take()) {
+      waiter.resolve(first || result.text === "" ? result.document : JSON.parse(result.text));
+      first = false;
+    }
+  }
+
+  reject(error: unknown): void {
+    for (const waiter of this.#take()) waiter.reject(error);
+  }
+
+  #take(): readonly Waiter[] {
+    const waiters = [...this.#waiters];
+    this.#waiters.clear();
+    for (const waiter of waiters) waiter.detach();
+    return waiters;
+  }
+}

@@ -1,0 +1,198 @@
+// Discord's REST API for the bot: what may be asked, and the promise that every request settles.
+
+import type { Secret } from "../../shared/secret.ts";
+import type { Clock, Random } from "../clock.ts";
+import type { Telemetry } from "../telemetry/telemetry.ts";
+import { Call } from "./call.ts";
+import { Dispatcher } from "./dispatcher.ts";
+import { type EdgeState, EdgeWatch } from "./edgeWatch.ts";
+import { RestError } from "./errors.ts";
+import { prepare, type Query } from "./message.ts";
+import type { RestFile } from "./multipart.ts";
+import type { Priority } from "./queue.ts";
+import { type Method, pathProblem, routeOf } from "./route.ts";
+import { Transport } from "./transport.ts";
+
+export type { EdgeState } from "./edgeWatch.ts";
+export { EdgeBanned, RestError, type RestErrorKind } from "./errors.ts";
+export type { RestFile } from "./multipart.ts";
+
+export interface RestOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly telemetry: Telemetry;
+  /** `DiscordBot (<url>, <version>)`; anything else may be blocked by the edge (reference#user-agent). */
+  readonly userAgent: string;
+  /** The whole base, such as https://discord.com/api/v10. */
+  readonly apiUrl: string;
+  readonly token: Secret;
+  /** The bot's global limit, requests a second: 50 unless Discord granted more. */
+  readonly globalPerSecond: number;
+  /** The public addresses that requests leave by, named when the edge bans them. */
+  readonly addresses: readonly string[];
+  onEdge(state: EdgeState): void;
+  /** The token was refused: nothing authenticated is sent any more. Called once. */
+  onUnauthorized(): void;
+}
+
+export interface RestRequest {
+  readonly method: Method;
+  /** Below the base, such as /channels/1/messages; emoji may come unencoded. */
+  readonly path: string;
+  readonly query?: Query;
+  /** Sent as JSON. Create Message gets an enforced nonce unless it has one of its own. */
+  readonly body?: unknown;
+  readonly files?: readonly RestFile[];
+  /** For the audit log. */
+  readonly reason?: string;
+  /** Ends the call while it is queued, in flight or waiting. A request in flight may still be carried out. */
+  readonly signal?: AbortSignal;
+  /** Milliseconds until the call fails; one that is certain to take longer is refused at once. */
+  readonly deadlineMs?: number;
+  /** Default: interaction for interaction callbacks, user for all else. */
+  readonly priority?: Priority;
+  /** Whether the bot's token is sent. Default: except where the path's own token is the credential. */
+  readonly auth?: boolean;
+}
+
+/** JSON-able; times are ISO texts. */
+export type RestStatus = Dispatcher["status"] & { readonly edge: EdgeWatch["status"] };
+
+export interface RestClient {
+  /**
+   * Sends a request when its turn comes.
+   * @returns the parsed JSON body; undefined for 204.
+   * @throws RestError, told apart by `kind`; EdgeBanned with `until`; or the signal's reason.
+   */
+  request<Result = unknown>(request: RestRequest): Promise<Result>;
+  status(): RestStatus;
+  /** Refuses new calls, lets those that run and wait finish for `deadlineMs`, then fails the rest and closes. */
+  stop(deadlineMs: number): Promise<void>;
+}
+
+export function createRestClient(options: RestOptions): RestClient {
+  const { clock, random, telemetry } = options;
+  const transport = new Transport(options.apiUrl, clock);
+  const open = { "user-agent": options.userAgent, accept: "application/json" };
+  const authorized = { ...open, authorization: `Bot ${options.token.reveal()}` };
+  const edge = new EdgeWatch({
+    clock,
+    random,
+    telemetry,
+    transport,
+    addresses: options.addresses,
+    probeHeaders: () => open,
+    onEdge: (state) => options.onEdge(state),
+  });
+
+  const calls = new Set<Call>();
+  /** GETs that others may join, by resource and then by path: a write to the resource ends the sharing. */
+  const shared = new Map<string, Map<string, Call>>();
+  let idle: (() => void) | undefined;
+  let stopping: Promise<void> | undefined;
+
+  const dispatcher = new Dispatcher({
+    clock,
+    random,
+    telemetry,
+    transport,
+    globalPerSecond: options.globalPerSecond,
+    edge,
+    headers: (authenticated) => (authenticated ? authorized : open),
+    onUnauthorized: () => options.onUnauthorized(),
+    onSettled: (call) => {
+      calls.delete(call);
+      unshare(call);
+      if (calls.size === 0) idle?.();
+    },
+  });
+  edge.onBanned = () => dispatcher.failBanned();
+  edge.onCleared = () => dispatcher.pump();
+
+  const shareKey = (call: Call): string => `${call.authenticated} ${call.message.path}`;
+
+  function unshare(call: Call): void {
+    if (call.message.method !== "GET") return;
+    const bySame = shared.get(call.route.major);
+    if (bySame?.get(shareKey(call)) !== call) return;
+    bySame.delete(shareKey(call));
+    if (bySame.size === 0) shared.delete(call.route.major);
+  }
+
+  const urgency = (priority: Priority): number => ["background", "user", "interaction"].indexOf(priority);
+
+  function refuse(error: unknown): Promise<never> {
+    telemetry.count("RequestFailures");
+    return Promise.reject(error);
+  }
+
+  function request(given: RestRequest): Promise<unknown> {
+    const { method, path, signal, deadlineMs } = given;
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    const problem = pathProblem(path);
+    if (problem !== undefined) return refuse(new RestError("badRequest", `the path ${problem}`, { route: method }));
+    const route = routeOf(method, path, given.body, clock.wall());
+    if (stopping !== undefined) {
+      return refuse(new RestError("stopped", "the bot is shutting down", { route: route.name }));
+    }
+    let message: ReturnType<typeof prepare>;
+    try {
+      message = prepare(method, route, given, random);
+    } catch (error) {
+      return refuse(error);
+    }
+    const priority = given.priority ?? (route.callback ? "interaction" : "user");
+    const authenticated = given.auth ?? !route.credentialInPath;
+    const waiter = { signal, deadlineMs };
+
+    const call = new Call(route, message, priority, authenticated, clock, (abandoned) => dispatcher.abandon(abandoned));
+    if (method === "GET") {
+      const running = shared.get(route.major)?.get(shareKey(call));
+      if (running !== undefined && urgency(running.priority) >= urgency(priority)) return running.wait(waiter);
+    } else shared.delete(route.major);
+
+    call.latest = deadlineMs === undefined ? Infinity : clock.now() + deadlineMs;
+    const refusal = dispatcher.refusal(call, deadlineMs);
+    if (refusal !== undefined) return refuse(refusal);
+    calls.add(call);
+    if (method === "GET") {
+      let bySame = shared.get(route.major);
+      if (bySame === undefined) {
+        bySame = new Map();
+        shared.set(route.major, bySame);
+      }
+      bySame.set(shareKey(call), call);
+    }
+    const result = call.wait(waiter);
+    dispatcher.add(call);
+    return result;
+  }
+
+  async function shutDown(deadlineMs: number): Promise<void> {
+    if (calls.size > 0) {
+      await new Promise<void>((resolve) => {
+        const cancel = clock.schedule(deadlineMs, resolve);
+        idle = () => {
+          cancel();
+          resolve();
+        };
+      });
+    }
+    const stopped = (call: Call): RestError =>
+      new RestError("stopped", "the bot shut down before it was done", { route: call.route.name });
+    dispatcher.stop();
+    edge.stop();
+    dispatcher.failAll(calls, stopped);
+    await transport.close();
+  }
+
+  return {
+    // The body's shape is the caller's claim, as with any JSON from a wire.
+    request: <Result>(given: RestRequest) => request(given) as Promise<Result>,
+    status: () => ({ ...dispatcher.status, edge: edge.status }),
+    stop: (deadlineMs) => {
+      stopping ??= shutDown(deadlineMs);
+      return stopping;
+    },
+  };
+}

@@ -1,0 +1,438 @@
+// Carries calls out: asks the cores which may go, sends them, and does what each answer's verdict says.
+
+import type { Cancel, Clock, Random } from "../clock.ts";
+import type { Telemetry } from "../telemetry/telemetry.ts";
+import type { Call, Result } from "./call.ts";
+import type { EdgeWatch } from "./edgeWatch.ts";
+import { RestError } from "./errors.ts";
+import { GlobalLimit, INVALID_LIMIT } from "./governor.ts";
+import { InvalidWatch } from "./invalidWatch.ts";
+import type { Entry } from "./queue.ts";
+import { type FaultKind, RetryBudget, retryDelay } from "./retry.ts";
+import type { Route } from "./route.ts";
+import { Scheduler } from "./scheduler.ts";
+import type { Exchange, Transport } from "./transport.ts";
+import { isInvalid, judge, type LimitScope, limitHeaders, type Verdict } from "./verdict.ts";
+
+/** Never a zero wait after a 429, whatever it says; and where it says nothing, a second that doubles. */
+const SHORTEST_WAIT_MS = 100;
+const UNNAMED_WAIT_MS = 1000;
+const MOST_LIMITED = 5;
+/** A call whose 429 asks for more than this is told so instead of waiting; a channel's name and topic ask for up to 10 min. */
+const LONGEST_WAIT_MS = 900_000;
+/** Beyond what the global limit lets through: interaction and webhook requests under way, each with a connection. */
+const MOST_EXEMPT_IN_FLIGHT = 256;
+const HOUSEKEEPING_MS = 10_000;
+
+export interface DispatcherOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly telemetry: Telemetry;
+  readonly transport: Transport;
+  readonly globalPerSecond: number;
+  readonly edge: EdgeWatch;
+  /** The headers of every request, with and without the bot's token. */
+  readonly headers: (authenticated: boolean) => Readonly<Record<string, string>>;
+  readonly onUnauthorized: () => void;
+  /** A call has its result or its error. */
+  readonly onSettled: (call: Call) => void;
+}
+
+export class Dispatcher {
+  readonly #options: DispatcherOptions;
+  readonly #scheduler = new Scheduler<Call>();
+  readonly #global: GlobalLimit;
+  readonly #invalid: InvalidWatch;
+  readonly #retries = new RetryBudget();
+  /** Ends of the waits that 429s asked for, kept apart from what schedules by them: a check, not a gate. */
+  readonly #promised = new Map<string, number>();
+  #unauthorized = false;
+  #inFlight = 0;
+  #queuedShown = 0;
+  #wake: { readonly due: number; readonly cancel: Cancel } | undefined;
+  #housekeeping: Cancel | undefined;
+  #stopped = false;
+
+  constructor(options: DispatcherOptions) {
+    this.#options = options;
+    this.#global = new GlobalLimit(options.globalPerSecond);
+    this.#invalid = new InvalidWatch(options.telemetry);
+    options.telemetry.level("RequestsQueued", 0);
+  }
+
+  get status(): {
+    readonly unauthorized: boolean;
+    readonly queued: number;
+    readonly inFlight: number;
+    readonly buckets: number;
+    readonly globalPerSecond: number;
+    readonly invalid: { readonly count: number; readonly limit: number; readonly level: string };
+  } {
+    const now = this.#options.clock.now();
+    return {
+      unauthorized: this.#unauthorized,
+      queued: this.#scheduler.waiting,
+      inFlight: this.#inFlight,
+      buckets: this.#scheduler.lanes,
+      globalPerSecond: this.#global.limit,
+      invalid: { count: this.#invalid.budget.count(now), limit: INVALID_LIMIT, level: this.#invalid.budget.level(now) },
+    };
+  }
+
+  /** Why a call cannot even join, or undefined. */
+  refusal(call: Call, deadlineMs: number | undefined): RestError | undefined {
+    const { clock, edge } = this.#options;
+    const now = clock.now();
+    const route = call.route.name;
+    if (call.authenticated && this.#unauthorized) return unauthorizedError(route);
+    const banned = edge.refusal(call, now);
+    if (banned !== undefined) return banned;
+    const invalid = this.#invalid.refusal(call, now, clock.wall());
+    if (invalid !== undefined) return invalid;
+    if (!this.#scheduler.hasRoom(call.route)) {
+      return new RestError("queueFull", "too many calls wait; slow down, or stagger bulk work", { route });
+    }
+    const wait = this.#scheduler.waitAtLeast(call.route, call.priority, now);
+    const until = Math.ceil(clock.wall() + wait);
+    if (deadlineMs !== undefined && wait > deadlineMs) {
+      return new RestError("deadline", `would wait ${Math.ceil(wait)} ms, longer than its ${deadlineMs} ms`, {
+        route,
+        until,
+      });
+    }
+    if (wait > LONGEST_WAIT_MS && deadlineMs === undefined) return waitTooLong(route, wait, until);
+    return undefined;
+  }
+
+  /** A call joins the queue. */
+  add(call: Call): void {
+    call.entry = this.#scheduler.add(call, call.route, call.priority, this.#options.clock.now());
+    this.#retries.earned();
+    if (this.#housekeeping === undefined && !this.#stopped) {
+      this.#housekeeping = this.#options.clock.schedule(HOUSEKEEPING_MS, () => this.#keepHouse());
+    }
+    this.pump();
+  }
+
+  /** Ends a call that nobody waits for any more. */
+  abandon(call: Call): void {
+    this.#leave(call);
+    this.pump();
+  }
+
+  /** Fails every call that waits or flies. */
+  failAll(calls: Iterable<Call>, error: (call: Call) => RestError): void {
+    for (const call of [...calls]) this.#fail(call, error(call));
+  }
+
+  /** Sends what may be sent, then sleeps until something changes by itself. */
+  pump(): void {
+    if (this.#stopped) return;
+    const { clock, edge } = this.#options;
+    const now = clock.now();
+    while (!edge.banned) {
+      if (this.#inFlight >= this.#options.globalPerSecond + MOST_EXEMPT_IN_FLIGHT) break;
+      if (this.#invalid.budget.mayStop(now, this.#inFlight)) break;
+      const ready = this.#global.readyAt(now);
+      const entry = this.#scheduler.next(now, ready !== "answer" && ready <= now);
+      if (entry === undefined) break;
+      const gate = edge.gate(entry.job, now);
+      if (gate === undefined) this.#send(entry, now);
+      else {
+        this.#scheduler.released(entry, now);
+        if (gate instanceof RestError) this.#fail(entry.job, gate);
+        else this.#scheduler.again(entry, gate.until, now);
+      }
+    }
+    this.#arm(now);
+  }
+
+  /** Ends timers; nothing is sent any more. */
+  stop(): void {
+    this.#stopped = true;
+    this.#wake?.cancel();
+    this.#housekeeping?.();
+    this.#options.telemetry.level("RequestsQueued", 0);
+  }
+
+  /** Fails the waiting calls that an edge ban keeps longer than they may wait. */
+  failBanned(): void {
+    const now = this.#options.clock.now();
+    for (const entry of this.#scheduler.entries()) {
+      const error = this.#options.edge.refusal(entry.job, now);
+      if (error !== undefined) this.#fail(entry.job, error);
+    }
+  }
+
+  #arm(now: number): void {
+    const queued = this.#scheduler.waiting;
+    if (queued !== this.#queuedShown) {
+      this.#queuedShown = queued;
+      this.#options.telemetry.level("RequestsQueued", queued);
+    }
+    let due = this.#options.edge.banned ? Infinity : (this.#scheduler.wakesAt() ?? Infinity);
+    if (this.#scheduler.governedReady) {
+      const ready = this.#global.readyAt(now);
+      if (ready !== "answer" && ready > now) due = Math.min(due, ready);
+    }
+    // An alarm that rings too early only asks again; one that would ring too late is set anew.
+    if (due === Infinity || (this.#wake !== undefined && this.#wake.due <= due && this.#wake.due > now)) return;
+    this.#wake?.cancel();
+    const cancel = this.#options.clock.schedule(due - now, () => {
+      this.#wake = undefined;
+      this.pump();
+    });
+    this.#wake = { due, cancel };
+  }
+
+  #keepHouse(): void {
+    const now = this.#options.clock.now();
+    this.#scheduler.sweep(now);
+    this.#invalid.refresh(now);
+    for (const [key, until] of this.#promised) if (until <= now) this.#promised.delete(key);
+    const more = this.#scheduler.lanes > 0 || this.#invalid.budget.count(now) > 0 || this.#promised.size > 0;
+    this.#housekeeping = more ? this.#options.clock.schedule(HOUSEKEEPING_MS, () => this.#keepHouse()) : undefined;
+    this.pump();
+  }
+
+  #send(entry: Entry<Call>, now: number): void {
+    const { telemetry, transport, headers } = this.#options;
+    const call = entry.job;
+    const { route } = call;
+    if (this.#promised.size > 0 && promiseKeys(route).some((key) => (this.#promised.get(key) ?? 0) > now)) {
+      telemetry.count("RetryAfterViolations");
+    }
+    this.#inFlight += 1;
+    if (!route.exempt) this.#global.sent();
+    telemetry.count("Requests");
+    if (call.faults > 0) telemetry.count("RequestRetries");
+    call.sentAt = now;
+    call.firstSentAt ??= now;
+    call.flight = transport.send(call.message, headers(call.authenticated), (exchange) =>
+      this.#landed(entry, exchange),
+    );
+  }
+
+  #landed(entry: Entry<Call>, exchange: Exchange): void {
+    const { clock, telemetry } = this.#options;
+    const now = clock.now();
+    const call = entry.job;
+    this.#inFlight -= 1;
+    if (!call.route.exempt) this.#global.settled(now);
+    call.flight = undefined;
+    if (exchange.kind === "answer") {
+      telemetry.observe("RequestMilliseconds", now - call.sentAt);
+      this.#answered(entry, exchange, now);
+    } else {
+      this.#scheduler.released(entry, now);
+      this.#options.edge.lost(call, now);
+      if (exchange.kind !== "aborted") this.#fault(call, exchange.kind, exchange.sent, undefined, exchange.cause);
+    }
+    this.pump();
+  }
+
+  #answered(entry: Entry<Call>, exchange: Exchange & { kind: "answer" }, now: number): void {
+    const call = entry.job;
+    const { status, headers } = exchange;
+    const text = exchange.body.toString();
+    const document = parse(text);
+    const verdict = judge({ status, headers, json: document.json, authenticated: call.authenticated });
+    const limits = verdict.kind === "edge" ? undefined : limitHeaders(headers);
+    this.#scheduler.answered(entry, now, limits, verdict.kind === "ok");
+    if (isInvalid(status, verdict)) {
+      this.#invalid.add(now);
+      this.#applyInvalidLevel(now);
+    }
+
+    if (verdict.kind === "ok") {
+      if (text !== "" && document.json === undefined && status !== 204) {
+        this.#options.edge.lost(call, now);
+        const cause = new Error(`a ${status} whose body is not a whole JSON document`);
+        this.#fault(call, "badResponse", true, status, cause);
+        return;
+      }
+      this.#options.edge.passed(call, now);
+      this.#succeed(call, { text: status === 204 ? "" : text, document: status === 204 ? undefined : document.json });
+      return;
+    }
+    if (verdict.kind === "serverError") this.#options.edge.lost(call, now);
+    else if (verdict.kind !== "edge") this.#options.edge.passed(call, now);
+    this.#refused(entry, verdict, status, document.json, now, limits !== undefined);
+  }
+
+  #refused(
+    entry: Entry<Call>,
+    verdict: Exclude<Verdict, { kind: "ok" }>,
+    status: number,
+    json: unknown,
+    now: number,
+    numbers: boolean,
+  ): void {
+    const { edge } = this.#options;
+    const call = entry.job;
+    const route = call.route.name;
+    switch (verdict.kind) {
+      case "limited":
+        this.#limited(entry, verdict.scope, verdict.retryAfterMs, now, numbers);
+        return;
+      case "edge": {
+        edge.hit(call, now, status, verdict.retryAfterMs);
+        const error = edge.refusal(call, now, status);
+        if (error !== undefined) this.#fail(call, error);
+        else this.#scheduler.again(entry, now, now);
+        return;
+      }
+      case "unauthorized":
+        this.#fail(call, unauthorizedError(route, status, verdict.code));
+        this.#loseToken(route);
+        return;
+      case "serverError":
+        this.#fault(call, "serverError", true, status, undefined, verdict.code);
+        return;
+      case "missing":
+        // The first attempt made the message, and somebody has deleted it since (Unknown Message): done is done.
+        if (call.message.nonced && call.faults > 0 && verdict.code === 10008) {
+          this.#succeed(call, { text: "", document: undefined });
+          return;
+        }
+        break;
+      default:
+    }
+    const errors = typeof json === "object" && json !== null && "errors" in json ? json.errors : undefined;
+    const problem =
+      `${status}${verdict.code === undefined ? "" : ` (${verdict.code})`} ${verdict.message ?? ""}`.trim();
+    this.#fail(call, new RestError(verdict.kind, problem, { route, status, code: verdict.code, errors }));
+  }
+
+  #limited(entry: Entry<Call>, scope: LimitScope, named: number | undefined, now: number, numbers: boolean): void {
+    const { clock, telemetry } = this.#options;
+    const call = entry.job;
+    const { route } = call;
+    const wait = Math.max(named ?? UNNAMED_WAIT_MS * 2 ** call.limited, SHORTEST_WAIT_MS);
+    const until = now + wait;
+    call.limited += 1;
+    telemetry.count(
+      scope === "global" ? "RateLimitedGlobal" : scope === "shared" ? "RateLimitedShared" : "RateLimited",
+    );
+    telemetry.event("rest.limited", {
+      kind: scope,
+      scope: scope === "sublimit" ? "user" : scope,
+      route: route.name,
+      retryAfterMs: wait,
+    });
+
+    if (scope === "global" && !route.exempt) this.#global.blocked(now, until);
+    else if (scope === "sublimit") this.#scheduler.holdKinds(route, until);
+    else this.#scheduler.block(route, until, now, numbers || scope === "shared");
+    for (const key of promiseKeys(route, scope)) {
+      this.#promised.set(key, Math.max(until, this.#promised.get(key) ?? 0));
+    }
+
+    const wallUntil = Math.ceil(clock.wall() + wait);
+    if (wait > LONGEST_WAIT_MS) {
+      for (const waiting of this.#scheduler.entries()) {
+        const other = waiting.job;
+        if (this.#scheduler.waitAtLeast(waiting.route, waiting.priority, now) <= LONGEST_WAIT_MS) continue;
+        if (other.latest === Infinity) this.#fail(other, waitTooLong(other.route.name, wait, wallUntil));
+      }
+    }
+    if (until > call.latest || (wait > LONGEST_WAIT_MS && call.latest === Infinity)) {
+      this.#fail(call, waitTooLong(route.name, wait, wallUntil));
+    } else if (call.limited > MOST_LIMITED) {
+      const problem = `met ${call.limited} rate limits in a row`;
+      this.#fail(call, new RestError("rateLimited", problem, { route: route.name, status: 429, until: wallUntil }));
+    } else this.#scheduler.again(entry, now, now);
+  }
+
+  #fault(call: Call, fault: FaultKind, sent: boolean, status?: number, cause?: unknown, code?: number): void {
+    const { clock, random } = this.#options;
+    const now = clock.now();
+    call.faults += 1;
+    const sinceFirstMs = now - (call.firstSentAt ?? now);
+    const { method, nonced } = call.message;
+    const delay = retryDelay({ method, nonced, fault, sent, faults: call.faults, sinceFirstMs }, random());
+    const entry = call.entry;
+    if (entry !== undefined && delay !== undefined && now + delay <= call.latest && this.#retries.spend()) {
+      this.#scheduler.again(entry, now + delay, now);
+      return;
+    }
+    const maybe = sent && method !== "GET" ? "; it may have been carried out" : "";
+    const what = { network: "the connection failed", timeout: "no answer in time", badResponse: "broken answer" };
+    const problem = fault === "serverError" ? `Discord answered ${status}` : what[fault];
+    this.#fail(call, new RestError(fault, problem + maybe, { route: call.route.name, status, code, cause }));
+  }
+
+  #loseToken(route: string): void {
+    if (this.#unauthorized) return;
+    this.#unauthorized = true;
+    this.#options.telemetry.event("rest.unauthorized", {
+      route,
+      fix: "put the bot's current token from the Discord developer portal into the secret, then redeploy",
+    });
+    for (const entry of this.#scheduler.entries()) {
+      if (entry.job.authenticated) this.#fail(entry.job, unauthorizedError(entry.route.name));
+    }
+    this.#options.onUnauthorized();
+  }
+
+  #applyInvalidLevel(now: number): void {
+    const { clock } = this.#options;
+    const level = this.#invalid.budget.level(now);
+    if (level === "ok" || level === "warn") return;
+    for (const entry of this.#scheduler.entries()) {
+      const error = this.#invalid.refusal(entry.job, now, clock.wall());
+      if (error !== undefined) this.#fail(entry.job, error);
+    }
+  }
+
+  #succeed(call: Call, result: Result): void {
+    this.#leave(call);
+    call.resolve(result);
+  }
+
+  #fail(call: Call, error: RestError): void {
+    this.#options.telemetry.count("RequestFailures");
+    this.#leave(call);
+    call.reject(error);
+  }
+
+  #leave(call: Call): void {
+    const { entry, flight } = call;
+    call.entry = undefined;
+    if (entry !== undefined) {
+      this.#scheduler.done(entry, this.#options.clock.now());
+      this.#options.onSettled(call);
+    }
+    flight?.abort();
+  }
+}
+
+function parse(text: string): { readonly json: unknown } {
+  try {
+    return { json: text === "" ? undefined : JSON.parse(text) };
+  } catch {
+    return { json: undefined };
+  }
+}
+
+function promiseKeys(route: Route, scope?: LimitScope): readonly string[] {
+  const bucket = `${route.key} ${route.major}`;
+  const kinds = route.kinds.map((kind) => `${route.major} ${kind} (sublimit)`);
+  if (scope === "sublimit") return kinds;
+  if (scope === "global" && !route.exempt) return ["global"];
+  if (scope !== undefined) return [bucket];
+  return route.exempt ? [bucket, ...kinds] : ["global", bucket, ...kinds];
+}
+
+function unauthorizedError(route: string, status?: number, code?: number): RestError {
+  const problem = "Discord refuses the bot's token; give it the current one from the developer portal and restart";
+  return new RestError("unauthorized", problem, { route, status, code });
+}
+
+function waitTooLong(route: string, wait: number, until: number): RestError {
+  return new RestError("rateLimited", `limited for ${Math.ceil(wait / 1000)} s, longer than this call may wait`, {
+    route,
+    status: 429,
+    until,
+  });
+}

@@ -1,0 +1,81 @@
+// How a REST call can fail: one class, told apart by `kind`. No message ever holds a token, a body or a query.
+
+/**
+ * - edgeBanned: Discord's edge blocks the address or route; `until` says when to come back
+ * - unauthorized: the bot's token was refused; nothing authenticated is sent any more
+ * - forbidden, missing, clientError: Discord's 403, 404, other 4xx; asking again gives the same
+ * - serverError, network, timeout, badResponse: after the retries that are safe; a POST may have been carried out
+ * - rateLimited: the wait of a 429 is longer than this call may wait, or it was met too often
+ * - deadline: `deadlineMs` passed, or was certain to pass before the call's turn
+ * - shed, invalidBudget: refused to keep the address from being banned for invalid requests
+ * - queueFull: too many calls wait
+ * - stopped: the client is shutting down
+ * - badRequest: the call cannot be sent as it is
+ */
+export type RestErrorKind =
+  | "edgeBanned"
+  | "unauthorized"
+  | "forbidden"
+  | "missing"
+  | "clientError"
+  | "serverError"
+  | "network"
+  | "timeout"
+  | "badResponse"
+  | "rateLimited"
+  | "deadline"
+  | "shed"
+  | "invalidBudget"
+  | "queueFull"
+  | "stopped"
+  | "badRequest";
+
+export interface RestErrorDetails {
+  readonly route: string;
+  readonly status?: number | undefined;
+  /** Discord's JSON error code (topics/opcodes-and-status-codes#json). */
+  readonly code?: number | undefined;
+  /** Milliseconds since 1970 at which trying again makes sense. */
+  readonly until?: number | undefined;
+  /** What a form error says about each field (reference#error-messages). */
+  readonly errors?: unknown;
+  readonly cause?: unknown;
+}
+
+export class RestError extends Error {
+  override readonly name = "RestError";
+  readonly kind: RestErrorKind;
+  /** Method and template, without ids or tokens. */
+  readonly route: string;
+  readonly status: number | undefined;
+  readonly code: number | undefined;
+  readonly until: number | undefined;
+  readonly errors: unknown;
+
+  constructor(kind: RestErrorKind, problem: string, details: RestErrorDetails) {
+    super(`${details.route}: ${problem}`, details.cause === undefined ? undefined : { cause: details.cause });
+    this.kind = kind;
+    this.route = details.route;
+    this.status = details.status;
+    this.code = details.code;
+    this.until = details.until;
+    this.errors = details.errors;
+  }
+}
+
+/** The edge ban, with the time until which nothing passes. */
+export class EdgeBanned extends RestError {
+  /** Milliseconds since 1970; a guess when the edge named none. */
+  override readonly until: number;
+
+  constructor(details: RestErrorDetails & { readonly until: number; readonly addresses: string | null }) {
+    const from = details.addresses === null ? "this address" : details.addresses;
+    const until = new Date(details.until).toISOString();
+    super(
+      "edgeBanned",
+      `Discord's edge blocks ${from}; nothing is sent before ${until}. If it lasts, move to another address`,
+      details,
+    );
+    this.until = details.until;
+  }
+}

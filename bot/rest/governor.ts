@@ -1,0 +1,150 @@
+// The limits above all buckets: the bot's global requests per second, and the budget of invalid requests per address.
+
+// Discord counts the global limit over one second (topics/rate-limits#global-rate-limit).
+const WINDOW_MS = 1000;
+// After a global 429 that our own count does not explain, somebody else spends from the same limit: give way by 10 %,
+// and take back 1 % of the full limit in each quiet 10 s, so that ten bad seconds are forgotten after two minutes.
+const GIVE_WAY = 0.9;
+const RECOVERY_MS = 10_000;
+const RECOVERY_SHARE = 0.01;
+
+/**
+ * The global limit as slots: a request holds one from sending until a second after its answer. Discord counted it at
+ * some moment in between, so no second of Discord's can see more than `limit` of them, however slow a connection was.
+ */
+export class GlobalLimit {
+  readonly #full: number;
+  #limit: number;
+  #inFlight = 0;
+  #blockedUntil = 0;
+  #recoverAt = 0;
+  /** Times at which slots come free, ascending, from `#first` on. */
+  #freeing: number[] = [];
+  #first = 0;
+
+  /** @param perSecond the bot's global limit, 50 unless Discord granted more. */
+  constructor(perSecond: number) {
+    this.#full = perSecond;
+    this.#limit = perSecond;
+  }
+
+  /** Requests a second that it allows now. */
+  get limit(): number {
+    return Math.max(1, Math.floor(this.#limit));
+  }
+
+  /** When the next request may go: a time (past ones mean now), or only after an answer to one in flight. */
+  readyAt(now: number): number | "answer" {
+    this.#expire(now);
+    if (this.#blockedUntil > now) return this.#blockedUntil;
+    const held = this.#freeing.length - this.#first;
+    const excess = this.#inFlight + held - this.limit;
+    if (excess < 0) return now;
+    return excess < held ? (this.#freeing[this.#first + excess] ?? "answer") : "answer";
+  }
+
+  /** Takes a slot. */
+  sent(): void {
+    this.#inFlight += 1;
+  }
+
+  /** The request's answer, or its failure, is in. */
+  settled(now: number): void {
+    this.#inFlight -= 1;
+    this.#freeing.push(now + WINDOW_MS);
+  }
+
+  /** A global 429: nothing before `until`. Several answers from one overrun lower the limit once. */
+  blocked(now: number, until: number): void {
+    if (this.#blockedUntil <= now) {
+      this.#limit = Math.max(this.#limit * GIVE_WAY, 1);
+      this.#recoverAt = until + RECOVERY_MS;
+    }
+    this.#blockedUntil = Math.max(this.#blockedUntil, until);
+  }
+
+  #expire(now: number): void {
+    while (this.#first < this.#freeing.length && (this.#freeing[this.#first] ?? 0) <= now) this.#first += 1;
+    if (this.#first > 1024 && this.#first * 2 > this.#freeing.length) {
+      this.#freeing = this.#freeing.slice(this.#first);
+      this.#first = 0;
+    }
+    if (this.#limit < this.#full && now >= this.#recoverAt) {
+      const quiet = 1 + Math.floor((now - this.#recoverAt) / RECOVERY_MS);
+      this.#limit = Math.min(this.#full, this.#limit + this.#full * RECOVERY_SHARE * quiet);
+      this.#recoverAt += quiet * RECOVERY_MS;
+    }
+  }
+}
+
+/** How close the address is to a ban: each level adds a reaction to the one before. */
+export type InvalidLevel = "ok" | "warn" | "shed" | "page" | "stop";
+
+/** 10,000 answers of 401, 403 or 429 (not shared) in 10 min ban the address (topics/rate-limits#invalid-request-limit). */
+export const INVALID_LIMIT = 10_000;
+const INVALID_WINDOW_MS = 600_000;
+const CELL_MS = 1000;
+
+// Shares of the limit. Others may leave by the same address uncounted, and a ban costs an hour to a day: stop at half.
+const LEVELS: readonly (readonly [InvalidLevel, number])[] = [
+  ["stop", 0.5],
+  ["page", 0.4],
+  ["shed", 0.25],
+  ["warn", 0.1],
+];
+
+/** Invalid answers in the last 10 min, counted in cells of a second; a cell counts until its last moment has passed. */
+export class InvalidBudget {
+  readonly #cells: { readonly start: number; count: number }[] = [];
+  #count = 0;
+
+  /** Counts one invalid answer. */
+  add(now: number): void {
+    const start = Math.floor(now / CELL_MS) * CELL_MS;
+    const last = this.#cells.at(-1);
+    if (last?.start === start) last.count += 1;
+    else this.#cells.push({ start, count: 1 });
+    this.#count += 1;
+  }
+
+  /** Invalid answers in the window that ends now. */
+  count(now: number): number {
+    for (let first = this.#cells[0]; first !== undefined && expiry(first.start) <= now; first = this.#cells[0]) {
+      this.#count -= first.count;
+      this.#cells.shift();
+    }
+    return this.#count;
+  }
+
+  level(now: number): InvalidLevel {
+    const count = this.count(now);
+    return LEVELS.find(([, share]) => count >= share * INVALID_LIMIT)?.[0] ?? "ok";
+  }
+
+  /** Whether one more request could pass the stop, should every one of those `inFlight` be invalid too. */
+  mayStop(now: number, inFlight: number): boolean {
+    return this.count(now) + inFlight >= INVALID_LIMIT * 0.5;
+  }
+
+  /** When the count falls below the stop again: now, unless stopped. */
+  stoppedUntil(now: number): number {
+    let left = this.count(now) - INVALID_LIMIT * 0.5;
+    for (const cell of this.#cells) {
+      if (left < 0) break;
+      left -= cell.count;
+      if (left < 0) return expiry(cell.start);
+    }
+    return now;
+  }
+
+  /** When the level may next fall, or undefined while nothing is counted. */
+  nextChange(now: number): number | undefined {
+    this.count(now);
+    const first = this.#cells[0];
+    return first === undefined ? undefined : expiry(first.start);
+  }
+}
+
+function expiry(start: number): number {
+  return start + CELL_MS + INVALID_WINDOW_MS;
+}

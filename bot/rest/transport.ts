@@ -1,0 +1,132 @@
+// One HTTP exchange over undici's pool: always settles, within its time, with the whole body or a named fault.
+
+import { type Dispatcher, Pool } from "undici";
+import type { Cancel, Clock } from "../clock.ts";
+import type { Message } from "./message.ts";
+import type { Answer } from "./verdict.ts";
+
+export type Exchange =
+  | {
+      readonly kind: "answer";
+      readonly status: number;
+      readonly headers: Answer["headers"];
+      readonly body: Buffer;
+    }
+  /** `sent`: a byte may have left. */
+  | { readonly kind: "network" | "timeout" | "badResponse"; readonly sent: boolean; readonly cause: Error }
+  | { readonly kind: "aborted"; readonly sent: boolean };
+
+/** An exchange under way. */
+export interface Flight {
+  /** Gives up; the exchange ends as `aborted` at once. */
+  abort(): void;
+}
+
+// AWS's NAT gateway resets a flow that was idle for 350 s; a connection is given up long before, and well within what
+// Discord's edge keeps open, since a request written to a closing connection is lost with its outcome unknown.
+const KEEP_ALIVE_MS = 120_000;
+/** From handing a request over to the last byte of its answer. Discord's own edge gives up on its API after 100 s. */
+const ANSWER_MS = 20_000;
+/** Uploads may take longer: 25 MiB (reference#uploading-files) at 2 Mbit/s. */
+const UPLOAD_MS = 110_000;
+const UPLOAD_BYTES = 256 * 1024;
+const LONGEST_ANSWER_BYTES = 64 * 1024 * 1024;
+
+export class Transport {
+  readonly #pool: Pool;
+  readonly #clock: Clock;
+  readonly #base: string;
+
+  /** @param apiUrl the API's whole base, without a trailing slash. */
+  constructor(apiUrl: string, clock: Clock) {
+    const { origin, pathname } = new URL(apiUrl);
+    this.#clock = clock;
+    this.#base = pathname.replace(/\/+$/, "");
+    this.#pool = new Pool(origin, {
+      allowH2: false,
+      pipelining: 1,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      keepAliveMaxTimeout: KEEP_ALIVE_MS,
+      // Waits are measured on the clock that was handed in; undici's own timers would run on another.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      maxResponseSize: LONGEST_ANSWER_BYTES,
+    });
+  }
+
+  /** Sends a request; `settle` is called exactly once, never before `send` returns. */
+  send(message: Message, headers: Readonly<Record<string, string>>, settle: (exchange: Exchange) => void): Flight {
+    let controller: Dispatcher.DispatchController | undefined;
+    let sent = false;
+    let status = 0;
+    let answerHeaders: Answer["headers"] = {};
+    const chunks: Buffer[] = [];
+    let open = true;
+    let cancelTimer: Cancel | undefined;
+
+    const end = (exchange: Exchange): void => {
+      if (!open) return;
+      open = false;
+      cancelTimer?.();
+      settle(exchange);
+    };
+    const giveUp = (reason: Error): void => {
+      // Before the request starts there is no controller: it is stopped when it would start.
+      if (controller !== undefined && !controller.aborted) controller.abort(reason);
+    };
+    const size = message.body === null ? 0 : message.body.length;
+    cancelTimer = this.#clock.schedule(size > UPLOAD_BYTES ? UPLOAD_MS : ANSWER_MS, () => {
+      const cause = new Error(status === 0 ? "no answer in time" : "the answer's body did not end in time");
+      end({ kind: "timeout", sent, cause });
+      giveUp(cause);
+    });
+
+    const handler: Dispatcher.DispatchHandler = {
+      onRequestStart(started) {
+        controller = started;
+        if (!open) started.abort(new Error("given up before it was sent"));
+        else sent = true;
+      },
+      onResponseStart(_controller, code, received) {
+        // 1xx answers come before the real one.
+        status = code;
+        answerHeaders = received;
+      },
+      onResponseData(_controller, chunk) {
+        chunks.push(chunk);
+      },
+      onResponseEnd() {
+        const [only] = chunks;
+        const body = chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks);
+        end({ kind: "answer", status, headers: answerHeaders, body });
+      },
+      onResponseError(_controller, cause) {
+        // With a status in hand the connection broke within the body: what arrived is half an answer.
+        end({ kind: status === 0 ? "network" : "badResponse", sent, cause });
+      },
+    };
+    const options: Dispatcher.DispatchOptions = {
+      path: this.#base + message.path,
+      method: message.method,
+      headers: { ...headers, ...message.headers },
+      body: message.body,
+    };
+    try {
+      this.#pool.dispatch(options, handler);
+    } catch (error) {
+      const cause = error instanceof Error ? error : new Error(String(error));
+      queueMicrotask(() => end({ kind: "network", sent, cause }));
+    }
+    return {
+      abort: () => {
+        end({ kind: "aborted", sent });
+        giveUp(new Error("given up by the caller"));
+      },
+    };
+  }
+
+  /** Breaks every connection. */
+  async close(): Promise<void> {
+    await this.#pool.destroy();
+  }
+}
