@@ -50,8 +50,11 @@ export interface ConnectionOptions {
   readonly clock: Clock;
 }
 
-/** Dials. */
-export function connect(options: ConnectionOptions, events: ConnectionEvents): Connection {
+/** Dials; every outcome is reported through `events`. */
+export type Connect = (options: ConnectionOptions, events: ConnectionEvents) => Connection;
+
+/** Dials over `ws`. */
+export const connect: Connect = (options, events) => {
   const { address, userAgent, compression, clock } = options;
   const socket = new WebSocket(address, {
     headers: { "User-Agent": userAgent },
@@ -132,7 +135,7 @@ export function connect(options: ConnectionOptions, events: ConnectionEvents): C
     },
     gone: done.promise,
   };
-}
+};
 
 /** Tells the edge's ban (429, 403, or error 1015) from any other refusal. */
 function readRefusal(response: IncomingMessage, clock: Clock, report: (edge: EdgeRefusal | undefined) => void): void {

@@ -7,7 +7,7 @@ import type { Cancel, Clock, Random } from "../clock.ts";
 import type { Members, MembersQuery, Presence } from "../defineBot.ts";
 import type { StoredSession } from "../ledger/ledger.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
-import type { EdgeRefusal } from "./connection.ts";
+import { type Connect, connect, type EdgeRefusal } from "./connection.ts";
 import { dialQueue } from "./dialQueue.ts";
 import { gatewayReader } from "./gatewayReader.ts";
 import { type GatewayInfo, type IdentifyStep, identifyQueue } from "./identify.ts";
@@ -54,10 +54,12 @@ export interface FleetOptions {
     readonly finishedAbove: readonly number[];
     readonly unfinished: readonly { readonly sequence: number; readonly deaths: number }[];
   };
-  /** Before the dispatch that brought it. started: `sequence` is the one before READY's. resumed: the last replayed one. */
+  /** Before the dispatch that brought it. started: `sequence` is READY's. resumed: the last replayed one. */
   onSession(shard: number, session: "started" | "resumed" | "dropped", sequence: number): void;
   /** Once; by then every shard has stopped. */
   onFatal(fatal: { readonly code: string; readonly fix: string }): void;
+  /** Opens a connection; by default over `ws`. */
+  readonly connect?: Connect | undefined;
   /** The gateway's edge bans this address, or does so no more. */
   onEdge?(state: "banned" | "clear"): void;
 }
@@ -247,6 +249,7 @@ export function createFleet(options: FleetOptions): Fleet {
       telemetry,
       userAgent: options.userAgent,
       compression: options.compression,
+      connect: options.connect ?? connect,
       token: () => options.token.reveal(),
       hostFor(choice, session) {
         const generic = genericHost();

@@ -298,7 +298,7 @@ function onReady(
   return step(
     { ...common(state), kind: "ready", session, heartbeat: state.heartbeat, failedDials: 0, since: now },
     { kind: "identifyAnswered" },
-    { kind: "session", what: "started", sequence: sequence - 1, replayed: 0 },
+    { kind: "session", what: "started", sequence, replayed: 0 },
     { kind: "dispatch", sequence, type: "READY", data, replayed: false },
   );
 }

@@ -152,7 +152,7 @@ export type Effect =
       readonly data: unknown;
       readonly replayed: boolean;
     }
-  /** started: `sequence` is the one before READY's. resumed: the last replayed one. dropped: the last received one. */
+  /** started: `sequence` is READY's. resumed: the last replayed one. dropped: the last received one. */
   | {
       readonly kind: "session";
       readonly what: "started" | "resumed" | "dropped";

@@ -4,7 +4,7 @@ import type { Cancel, Clock, Random } from "../clock.ts";
 import type { Presence } from "../defineBot.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import { closeMeaning } from "./closeCodes.ts";
-import { type Connection, connect, type EdgeRefusal } from "./connection.ts";
+import type { Connect, Connection, EdgeRefusal } from "./connection.ts";
 import type { Compression } from "./inflate.ts";
 import { createOutbox, OutboxError } from "./outbox.ts";
 import { presenceKeeper } from "./presence.ts";
@@ -33,6 +33,7 @@ export interface ShardPorts {
   readonly telemetry: Telemetry;
   readonly userAgent: string;
   readonly compression: Compression;
+  readonly connect: Connect;
   /** The raw token; called only where an IDENTIFY or RESUME is written. */
   token(): string;
   /** The address to dial, without parameters. */
@@ -212,7 +213,7 @@ export function createShard(context: ShardContext, stored: Session | null, ports
     outbox.connect();
     telemetry.count("Dials");
     const address = dialAddress(chosen, ports.compression);
-    const opened = connect(
+    const opened = ports.connect(
       { address, userAgent: ports.userAgent, compression: ports.compression, clock },
       {
         opened: () => run({ kind: "opened", generation }),

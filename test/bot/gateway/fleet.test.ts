@@ -78,7 +78,7 @@ describe("a lost connection", () => {
     expect(opcodes(2)).toHaveLength(1);
     expect(opcodes(6).at(-1)?.d).toMatchObject({ token: TOKEN, session_id: "session-0", seq: 1 });
     expect(subject.sessions.map(({ session, sequence }) => [session, sequence])).toEqual([
-      ["started", 0],
+      ["started", 1],
       ["resumed", 2],
     ]);
   });

@@ -1,0 +1,229 @@
+// The fleet's promises about time, on a virtual clock against a strict gateway: starts, outages, zombies, budget, bans.
+
+import { describe, expect, it } from "vitest";
+import { type VirtualFleet, virtualFleet } from "./virtualFleet.ts";
+
+async function ready(
+  shards: number,
+  options: Parameters<typeof virtualFleet>[2] = {},
+  seed = 1,
+): Promise<VirtualFleet> {
+  const subject = virtualFleet(seed, shards, options);
+  subject.gateway.maxConcurrency = 16;
+  subject.fleet.start();
+  expect(await subject.runUntil(() => subject.ready() === shards, 120_000)).toBeDefined();
+  return subject;
+}
+
+describe("first start", () => {
+  it.each([
+    { shards: 16, concurrency: 1, rulesMs: 75_000 },
+    { shards: 16, concurrency: 4, rulesMs: 15_000 },
+    { shards: 16, concurrency: 16, rulesMs: 0 },
+  ])("$shards shards at max_concurrency $concurrency are ready within 0.5 s of the rules' $rulesMs ms", async (row) => {
+    const subject = virtualFleet(3, row.shards);
+    subject.gateway.maxConcurrency = row.concurrency;
+    subject.fleet.start();
+    const took = await subject.runUntil(() => subject.ready() === row.shards, 200_000, 10);
+    expect(took).toBeGreaterThanOrEqual(row.rulesMs);
+    expect(took).toBeLessThanOrEqual(row.rulesMs + 500);
+    expect(subject.gateway.violations).toEqual([]);
+    expect(subject.fetches).toBe(1);
+    const order = subject.gateway.identifies.map(({ shard }) => Math.floor(shard / row.concurrency));
+    expect(order).toEqual(order.toSorted((one, other) => one - other));
+  });
+});
+
+describe("an outage of 30 s", () => {
+  it.each([1, 2, 3, 4, 5, 6, 7, 8])(
+    "costs 8 shards no IDENTIFY, few dials and 5 s of recovery (seed %i)",
+    async (seed) => {
+      const subject = await ready(8, {}, seed);
+      const { gateway, clock } = subject;
+      await clock.advance(60_000);
+      const before = { dials: gateway.dials.length, identifies: gateway.identifies.length };
+      gateway.fallback = "refuses";
+      for (const peer of [...gateway.peers]) peer.end(undefined);
+      await clock.advance(30_000);
+      gateway.publish("MESSAGE_CREATE");
+      gateway.fallback = "up";
+      const took = await subject.runUntil(() => subject.ready() === 8, 60_000);
+      expect(took).toBeLessThanOrEqual(5_000);
+      expect(gateway.identifies.length).toBe(before.identifies);
+      expect(gateway.dials.length - before.dials).toBeLessThan(60);
+      expect(subject.handled.filter(({ type }) => type === "MESSAGE_CREATE")).toHaveLength(8);
+      expect(gateway.violations).toEqual([]);
+    },
+  );
+
+  it("is over within 5 s for shards that have no session yet", async () => {
+    const subject = virtualFleet(5, 4);
+    subject.gateway.maxConcurrency = 4;
+    subject.gateway.fallback = "refuses";
+    subject.fleet.start();
+    await subject.clock.advance(300_000);
+    expect(subject.gateway.dials.length).toBeLessThan(200);
+    subject.gateway.fallback = "up";
+    expect(await subject.runUntil(() => subject.ready() === 4, 60_000)).toBeLessThanOrEqual(5_000);
+    expect(subject.gateway.violations).toEqual([]);
+  });
+});
+
+describe("a dead peer", () => {
+  it.each(["no acknowledgement", "black hole"])("is left within two intervals and a second: %s", async (kind) => {
+    const subject = await ready(1);
+    const { gateway, clock } = subject;
+    await clock.advance(100_000);
+    for (const peer of gateway.peers) {
+      if (kind === "black hole") peer.deaf = true;
+      else peer.acknowledges = false;
+    }
+    const took = await subject.runUntil(() => gateway.resumes.length > 0, 200_000);
+    expect(took).toBeLessThanOrEqual(2 * gateway.heartbeatIntervalMs + 1_000);
+    expect(gateway.closes.at(-1)?.code).toBe(4000);
+    await clock.advance(1_000);
+    expect(subject.ready()).toBe(1);
+    expect(gateway.identifies).toHaveLength(1);
+    expect(subject.telemetry.counts.get("MissedHeartbeatAcks")).toBe(1);
+  });
+
+  it("that never says HELLO is left too, for the other host", async () => {
+    const subject = await ready(1);
+    const { gateway } = subject;
+    gateway.moods.set("wss://resume-0.test", "silent");
+    for (const peer of [...gateway.peers]) peer.end(undefined);
+    await subject.clock.advance(100);
+    expect(await subject.runUntil(() => subject.ready() === 1, 60_000)).toBeDefined();
+    expect(gateway.resumes.at(-1)?.host).toBe("wss://gateway.test");
+    expect(gateway.identifies).toHaveLength(1);
+  });
+});
+
+describe("the resume ladder", () => {
+  it("leaves a dead resume host for the generic one with the session kept", async () => {
+    const subject = await ready(8);
+    const { gateway } = subject;
+    await subject.clock.advance(60_000);
+    for (const host of [0, 1, 2]) gateway.moods.set(`wss://resume-${host}.test`, "refuses");
+    for (const peer of [...gateway.peers]) peer.end(1001);
+    await subject.clock.advance(100);
+    expect(await subject.runUntil(() => subject.ready() === 8, 60_000)).toBeDefined();
+    expect(gateway.identifies).toHaveLength(8);
+    expect(subject.dropped).toEqual([]);
+    expect(gateway.resumes.map(({ host }) => host)).toEqual(Array(8).fill("wss://gateway.test"));
+  });
+
+  it("gives an old session one RESUME, then identifies", async () => {
+    const subject = await ready(1);
+    const { gateway, clock } = subject;
+    await clock.advance(60_000);
+    gateway.fallback = "refuses";
+    for (const peer of [...gateway.peers]) peer.end(undefined);
+    await clock.advance(200_000);
+    gateway.fallback = "up";
+    expect(await subject.runUntil(() => subject.ready() === 1, 60_000)).toBeDefined();
+    expect(gateway.resumes).toHaveLength(1);
+    expect(gateway.identifies).toHaveLength(2);
+    expect(subject.dropped).toEqual([0]);
+  });
+});
+
+describe("the daily budget", () => {
+  it("holds everybody at the default reserve, says until when, and goes on by itself", async () => {
+    const subject = virtualFleet(2, 4);
+    subject.gateway.maxConcurrency = 4;
+    subject.gateway.remaining = 2;
+    subject.fleet.start();
+    await subject.clock.advance(1_000_000);
+    expect(subject.gateway.identifies).toEqual([]);
+    expect(subject.gateway.dials).toEqual([]);
+    expect(subject.fleet.status().shards.map(({ state }) => state)).toEqual(Array(4).fill("waitingForBudget"));
+    expect(subject.telemetry.levels.get("WaitingForBudget")).toBe(1);
+    const waiting = subject.telemetry.events.filter(({ name }) => name === "identify.waiting");
+    expect(waiting.length).toBeLessThanOrEqual(3);
+    expect(waiting[0]?.fields).toMatchObject({ left: 2, reserve: 100 });
+    expect(String(waiting[0]?.fields["fix"])).toContain("IDENTIFY_OVERRIDE=on");
+    subject.gateway.remaining = 1000;
+    expect(await subject.runUntil(() => subject.ready() === 4, 3_700_000, 1_000)).toBeDefined();
+    expect(subject.telemetry.levels.get("WaitingForBudget")).toBe(0);
+  });
+
+  it.each([{ identifyReserve: 0 }, { identifyOverride: true }])("spends what is left with %j", async (options) => {
+    const subject = virtualFleet(2, 4, options);
+    subject.gateway.maxConcurrency = 4;
+    subject.gateway.remaining = 2;
+    subject.fleet.start();
+    await subject.clock.advance(60_000);
+    expect(subject.ready()).toBe(2);
+    expect(subject.gateway.identifies).toHaveLength(2);
+    const states = subject.fleet.status().shards.map(({ state }) => state);
+    expect(states.filter((state) => state === "waitingForBudget")).toHaveLength(2);
+    expect(subject.gateway.violations).toEqual([]);
+    subject.gateway.remaining = 1000;
+    expect(await subject.runUntil(() => subject.ready() === 4, 3_700_000, 1_000)).toBeDefined();
+  });
+
+  it("is read again when the answer is old, and never hammered while it fails", async () => {
+    let fails = false;
+    let asked = 0;
+    const subject = await ready(1, {
+      async fetchGateway() {
+        asked++;
+        if (fails) throw new Error("down");
+        return {
+          url: "wss://gateway.test",
+          shards: 1,
+          total: 1000,
+          remaining: 900,
+          resetAfterMs: 3_600_000,
+          maxConcurrency: 1,
+        };
+      },
+    });
+    await subject.clock.advance(700_000);
+    fails = true;
+    for (const peer of [...subject.gateway.peers]) peer.end(4009);
+    await subject.clock.advance(300_000);
+    expect(subject.gateway.identifies).toHaveLength(1);
+    expect(asked).toBeGreaterThan(5);
+    expect(asked).toBeLessThan(120);
+    fails = false;
+    expect(await subject.runUntil(() => subject.ready() === 1, 60_000)).toBeDefined();
+  });
+});
+
+describe("bans", () => {
+  it("meets an edge ban with one probe at a time, and says when it is over", async () => {
+    const subject = await ready(8);
+    const { gateway, clock, telemetry } = subject;
+    await clock.advance(60_000);
+    const before = gateway.dials.length;
+    gateway.fallback = "banned";
+    for (const peer of [...gateway.peers]) peer.end(undefined);
+    await clock.advance(120_000);
+    expect(gateway.dials.length - before).toBeLessThanOrEqual(8 + 4);
+    expect(subject.fleet.status().edge.state).toBe("banned");
+    expect(telemetry.events.filter(({ name }) => name === "edge.banned")).toHaveLength(1);
+    gateway.fallback = "up";
+    expect(await subject.runUntil(() => subject.ready() === 8, 60_000)).toBeDefined();
+    expect(telemetry.events.filter(({ name }) => name === "edge.cleared")).toHaveLength(1);
+    expect(subject.fleet.status().edge.state).toBe("clear");
+  });
+
+  it("stops IDENTIFYs but no RESUME while REST is banned", async () => {
+    const subject = await ready(4);
+    const { gateway, clock } = subject;
+    await clock.advance(60_000);
+    subject.fleet.setRestBan(clock.wall() + 600_000);
+    const [first, second, ...rest] = [...gateway.peers];
+    first?.end(4009);
+    second?.end(4009);
+    for (const peer of rest) peer.end(4000);
+    await clock.advance(60_000);
+    expect(subject.ready()).toBe(2);
+    expect(gateway.resumes).toHaveLength(2);
+    expect(gateway.identifies).toHaveLength(4);
+    subject.fleet.setRestBan(undefined);
+    expect(await subject.runUntil(() => subject.ready() === 4, 60_000)).toBeDefined();
+  });
+});
