@@ -9,6 +9,8 @@ export interface Keyed {
 export interface Lanes<Job extends Keyed> {
   /** How many wait. */
   readonly waiting: number;
+  /** How many lanes are kept: those in which a job waits or runs. */
+  readonly lanes: number;
   /** Puts a job at the end of its lane. */
   add(job: Job): void;
   /** Takes the job that has waited longest among the lanes in which none runs; its lane is closed until `release`. */
@@ -89,6 +91,9 @@ export function createLanes<Job extends Keyed>(): Lanes<Job> {
   return {
     get waiting() {
       return waiting.size;
+    },
+    get lanes() {
+      return lanes.size;
     },
     add(job) {
       let lane = lanes.get(job.key);

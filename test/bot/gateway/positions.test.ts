@@ -102,7 +102,7 @@ describe("positions", () => {
     expect(positions.received).toBe(3);
   });
 
-  it("keep an earlier process's lists while the replay has not reached them, and drop what it never brings", () => {
+  it("keep an earlier process's lists while the replay has not reached them, and drop what it skips", () => {
     const positions = openPositions(
       stored({ finished: 10, finishedAbove: [12, 14], unfinished: [{ sequence: 13, deaths: 1 }] }),
     );
@@ -114,10 +114,21 @@ describe("positions", () => {
       unfinished: [{ sequence: 13, deaths: 1 }],
     });
     positions.settle(11);
+    positions.receive(13);
+    positions.settle(13);
+    expect(positions.position()).toEqual({ received: 13, finished: 13, finishedAbove: [14], unfinished: [] });
+  });
+
+  it("forget what the replay has not brought by its end", () => {
+    const positions = openPositions(
+      stored({ finished: 10, finishedAbove: [30], unfinished: [{ sequence: 31, deaths: 2 }] }),
+    );
     positions.receive(20);
-    positions.settle(20);
     positions.resumed();
-    expect(positions.position()).toEqual({ received: 20, finished: 20, finishedAbove: [], unfinished: [] });
+    expect(positions.position()).toEqual({ received: 20, finished: 10, finishedAbove: [], unfinished: [] });
+    expect([positions.receive(30), positions.receive(31)]).toEqual(
+      Array.from({ length: 2 }, () => ({ kind: "run", deaths: 0 })),
+    );
   });
 
   it("remember the deaths of an event that waits again", () => {
