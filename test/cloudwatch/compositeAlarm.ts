@@ -27,6 +27,8 @@ export interface CompositeAlarm {
   readonly rule: AlarmRule;
   readonly ruleText: string;
   readonly suppressor: Suppressor | undefined;
+  /** Names or ARNs of the alarms that it looks at, its suppressor included. */
+  readonly dependencies: readonly string[];
 }
 
 const KNOWN = [
@@ -49,15 +51,18 @@ export function compositeAlarm(resource: DeclaredResource, region: string, accou
   sameRegion(resource, region);
   const name = awsName(resource, "alarmName");
   const ruleText = requiredText(resource, "alarmRule");
+  const rule = ruleOf(resource, ruleText);
+  const suppressor = suppressorOf(resource);
   return {
     kind: "composite",
     name,
     arn: awsArn(resource, `arn:aws:cloudwatch:${region}:${account}:alarm:${name}`),
     resource: resource.name,
     actions: alarmActions(resource),
-    rule: ruleOf(resource, ruleText),
+    rule,
     ruleText,
-    suppressor: suppressorOf(resource),
+    suppressor,
+    dependencies: suppressor === undefined ? childrenOf(rule) : [...childrenOf(rule), suppressor.alarm],
   };
 }
 
@@ -99,7 +104,7 @@ export function inOrder(
     if (open.has(composite))
       throw new CannotRehearse(composite.resource, "alarmRule", "it depends on itself: AWS stops evaluating a cycle");
     open.add(composite);
-    for (const reference of dependenciesOf(composite)) {
+    for (const reference of composite.dependencies) {
       if (!isDeclared(reference)) {
         throw new CannotRehearse(
           composite.resource,
@@ -114,10 +119,4 @@ export function inOrder(
   };
   for (const composite of composites) visit(composite);
   return ordered;
-}
-
-/** Names or ARNs of the alarms that a composite looks at. */
-export function dependenciesOf(composite: CompositeAlarm): readonly string[] {
-  const children = childrenOf(composite.rule);
-  return composite.suppressor === undefined ? children : [...children, composite.suppressor.alarm];
 }

@@ -101,6 +101,7 @@ function metadata(value: unknown): { timestamp: number; directives: readonly Pla
 
 function pointsOf(directive: PlainObject, root: PlainObject, timestamp: number): MetricPoints[] {
   const namespace = name(directive["Namespace"], "Namespace", MAX_NAME);
+  if (namespace.startsWith("AWS/")) throw unacceptable(`namespace ${namespace}: AWS/ is reserved for AWS`);
   const sets = directive["Dimensions"];
   const definitions = directive["Metrics"];
   if (!Array.isArray(sets) || sets.length === 0)

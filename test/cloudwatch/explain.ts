@@ -4,7 +4,7 @@ import type { Intake } from "./intake.ts";
 import { ruleText } from "./metricAlarm.ts";
 import type { MetricFilter } from "./metricFilter.ts";
 import { type MetricIdentity, type MetricStore, metricText, type Series } from "./metricStore.ts";
-import type { Notification } from "./twin.ts";
+import type { Notification } from "./views.ts";
 import { type CompositeWatch, isComposite, type MetricWatch, type Watch } from "./watch.ts";
 
 export interface Evidence {
@@ -12,7 +12,7 @@ export interface Evidence {
   readonly intake: Intake;
   readonly filters: readonly MetricFilter[];
   readonly notifications: readonly Notification[];
-  readonly watches: readonly Watch[];
+  readonly stateOf: (alarm: string) => string;
   /** Time of the last evaluation and of the alarms' creation, ms. */
   readonly now: number;
   readonly created: number;
@@ -31,8 +31,9 @@ function explainMetric(watch: MetricWatch, evidence: Evidence): string[] {
   const { alarm } = watch;
   if (watch.state === "ALARM") return [];
   const findings: string[] = [];
-  if (!watch.evaluated) findings.push("it was never evaluated: time has not reached a boundary since it was created");
-  if (alarm.warmUp !== undefined && !watch.warm) {
+  if (watch.phase === "created")
+    findings.push("it was never evaluated: time has not reached a boundary since it was created");
+  if (alarm.warmUp !== undefined && watch.phase === "warmingUp") {
     const left = Math.ceil((evidence.created + alarm.warmUp.durationMs - evidence.now) / 60_000);
     findings.push(`it warms up for another ${left} min at most, without evaluation or actions`);
   }
@@ -104,9 +105,7 @@ function editDistance(left: string, right: string): number {
 }
 
 function explainComposite(watch: CompositeWatch, evidence: Evidence): string[] {
-  const states = evidence.watches
-    .filter(({ alarm }) => watch.alarm.ruleText.includes(alarm.name) && alarm.name !== watch.alarm.name)
-    .map(({ alarm, state }) => `${alarm.name} is ${state}`);
+  const states = watch.alarm.dependencies.map((alarm) => `${alarm} is ${evidence.stateOf(alarm)}`);
   const findings = [`rule ${watch.alarm.ruleText}: ${states.join(", ")}`];
   const { suppressor } = watch.alarm;
   if (suppressor === undefined) return findings;
@@ -127,8 +126,8 @@ function explainComposite(watch: CompositeWatch, evidence: Evidence): string[] {
       findings.push(`its actions are suppressed: ${suppressor.alarm} is in ALARM`);
       break;
   }
-  if (watch.suppressed > 0)
-    findings.push(`actions of ${watch.suppressed} changes were suppressed by ${suppressor.alarm}`);
+  if (watch.overtaken > 0)
+    findings.push(`the actions of ${watch.overtaken} changes never ran: the next change came first`);
   return findings;
 }
 

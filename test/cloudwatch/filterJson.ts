@@ -118,7 +118,7 @@ const hasWildcard = (selector: Selector): boolean =>
   selector.steps.some((step) => step.kind === "anyMember" || step.kind === "anyElement");
 
 function wildcards(condition: Condition): number {
-  if (condition.kind === "all" || condition.kind === "any") {
+  if ("rules" in condition) {
     return condition.rules.reduce((total, rule) => total + wildcards(rule), 0);
   }
   return hasWildcard(condition.selector) ? 1 : 0;

@@ -3,15 +3,17 @@
 import type { AlarmState } from "./alarmState.ts";
 import type { CompositeAlarm } from "./compositeAlarm.ts";
 import type { MetricAlarm, Range } from "./metricAlarm.ts";
-import type { Suppression } from "./suppression.ts";
+import { IDLE, type Suppression } from "./suppression.ts";
+
+/** Before its first evaluation, during its warm-up, and from then on. */
+export type Phase = "created" | "warmingUp" | "evaluated";
 
 export interface MetricWatch {
   readonly alarm: MetricAlarm;
+  phase: Phase;
   state: AlarmState;
   since: number;
   reason: string;
-  warm: boolean;
-  evaluated: boolean;
   /** The datapoint that came nearest to breaching, or breached furthest. */
   extreme: number | undefined;
   /** The most breaching datapoints among the newest N at any evaluation. */
@@ -22,13 +24,13 @@ export interface MetricWatch {
 
 export interface CompositeWatch {
   readonly alarm: CompositeAlarm;
+  phase: Phase;
   state: AlarmState;
   since: number;
   reason: string;
   suppression: Suppression;
-  suppressorInAlarm: boolean;
-  /** Changes of state whose actions were overtaken or held back by the suppressor. */
-  suppressed: number;
+  /** Changes of state whose actions were still held back when the next change came. */
+  overtaken: number;
 }
 
 export type Watch = MetricWatch | CompositeWatch;
@@ -42,11 +44,10 @@ export function isComposite(watch: Watch): watch is CompositeWatch {
 export function newMetricWatch(alarm: MetricAlarm): MetricWatch {
   return {
     alarm,
+    phase: "created",
     state: "INSUFFICIENT_DATA",
     since: 0,
     reason: "created, not yet evaluated",
-    warm: false,
-    evaluated: false,
     extreme: undefined,
     mostBreaching: 0,
     held: 0,
@@ -57,12 +58,12 @@ export function newMetricWatch(alarm: MetricAlarm): MetricWatch {
 export function newCompositeWatch(alarm: CompositeAlarm): CompositeWatch {
   return {
     alarm,
+    phase: "created",
     state: "INSUFFICIENT_DATA",
     since: 0,
     reason: "created, not yet evaluated",
-    suppression: { kind: "idle" },
-    suppressorInAlarm: false,
-    suppressed: 0,
+    suppression: IDLE,
+    overtaken: 0,
   };
 }
 
