@@ -38,6 +38,14 @@ export class Bucket {
   #knowledge: Knowledge = UNKNOWN;
   #inFlight = 0;
   #blockedUntil = 0;
+  /** Whether what is in flight was sent with nothing else under way: only then its answer is the newest word. */
+  #alone = false;
+  /**
+   * Requests that ended without a word on limits, counted or not, in this window or the next: one at a time until an
+   * answer to a lone one, or until a whole period has passed.
+   */
+  #doubts = 0;
+  #doubtsEnd = 0;
 
   get inFlight(): number {
     return this.#inFlight;
@@ -47,15 +55,18 @@ export class Bucket {
   readyAt(now: number): Readiness {
     const knowledge = this.#knowledge;
     let ready: number = this.#blockedUntil;
-    if (knowledge.kind === "unknown") return this.#inFlight > 0 ? "answer" : ready;
+    this.#forgive(now);
+    if ((knowledge.kind === "unknown" || this.#doubts > 0) && this.#inFlight > 0) return "answer";
     if (knowledge.kind === "limited") {
       for (const window of knowledge.windows) {
-        if (window.remaining > 0 || ended(window, now)) {
-          if (ended(window, now) && window.limit <= this.#inFlight) return "answer";
-          continue;
+        if (ended(window, now)) {
+          if (window.limit > this.#inFlight + this.#doubts) continue;
+          if (this.#inFlight > 0) return "answer";
+          ready = Math.max(ready, this.#doubtsEnd);
+        } else if (window.remaining <= 0) {
+          if (window.resetAt === undefined) return "answer";
+          ready = Math.max(ready, window.resetAt);
         }
-        if (window.resetAt === undefined) return "answer";
-        ready = Math.max(ready, window.resetAt);
       }
     }
     return ready;
@@ -76,20 +87,39 @@ export class Bucket {
 
   /** Takes a slot for a request that is sent now. */
   reserve(now: number): void {
+    this.#forgive(now);
     if (this.#knowledge.kind === "limited") {
       for (const window of this.#knowledge.windows) {
         if (ended(window, now)) {
-          // Those still in flight may be counted in the new window.
-          window.remaining = window.limit - this.#inFlight;
+          // Those still in flight, or lost, may be counted in the new window.
+          window.remaining = window.limit - this.#inFlight - this.#doubts;
           window.resetAt = undefined;
         }
         window.remaining -= 1;
       }
     }
+    this.#alone = this.#inFlight === 0;
     this.#inFlight += 1;
   }
 
   /** Gives the slot of a request back that ended without saying anything about limits: a fault, a 5xx. */
+  lost(now: number): void {
+    if (this.#knowledge.kind === "limited") {
+      this.#doubts += 1;
+      for (const window of this.#knowledge.windows) {
+        this.#doubtsEnd = Math.max(this.#doubtsEnd, now + window.period);
+        // The one that would have told this window's end is gone.
+        if (this.#inFlight === 1) window.resetAt ??= now + window.period;
+      }
+    }
+    this.release();
+  }
+
+  #forgive(now: number): void {
+    if (this.#doubts > 0 && this.#doubtsEnd <= now) this.#doubts = 0;
+  }
+
+  /** Gives a slot back before `learn`. */
   release(): void {
     this.#inFlight -= 1;
     if (this.#inFlight > 0 || this.#knowledge.kind !== "limited") return;
@@ -129,6 +159,7 @@ export class Bucket {
 
   /** Takes over the requests that another bucket has in flight. */
   adopt(other: Bucket): void {
+    this.#alone = false;
     this.#inFlight += other.#inFlight;
     other.#inFlight = 0;
   }
@@ -139,15 +170,18 @@ export class Bucket {
     return this.#knowledge.kind !== "limited" || this.#knowledge.windows.every((window) => ended(window, now));
   }
 
-  /** Takes in the limit headers of an answer whose slot was given back before. */
+  /** Takes in the limit headers of an answer whose slot was given back just before. */
   learn(now: number, limits: LimitHeaders): void {
     const windows = this.#knowledge.kind === "limited" ? this.#knowledge.windows : [];
     const resetAt = now + limits.resetAfterMs;
     const window = windows.find((known) => known.hash === limits.hash);
-    // Those in flight may or may not be counted in the answer; without any, the answer is the whole truth.
-    const sure = Math.max(Math.min(limits.remaining, limits.limit - 1) - this.#inFlight, 0);
+    // Answers overtake each other, and those in flight may or may not be counted in this one: only the answer to a
+    // request that flew alone is the whole truth, any other only ever lowers what is believed to remain.
+    const alone = this.#alone && this.#inFlight === 0;
+    if (alone) this.#doubts = 0;
+    const sure = Math.max(limits.remaining - this.#inFlight, 0);
     if (window === undefined) {
-      const remaining = this.#inFlight === 0 ? limits.remaining : sure;
+      const remaining = alone ? limits.remaining : sure;
       windows.push({ hash: limits.hash, limit: limits.limit, remaining, resetAt, period: limits.resetAfterMs });
       if (windows.length > MOST_WINDOWS) {
         windows.sort((left, right) => (left.resetAt ?? Infinity) - (right.resetAt ?? Infinity)).shift();
@@ -155,7 +189,7 @@ export class Bucket {
     } else {
       window.limit = limits.limit;
       window.period = Math.max(window.period, limits.resetAfterMs);
-      if (this.#inFlight === 0) window.remaining = limits.remaining;
+      if (alone) window.remaining = limits.remaining;
       else if (ended(window, now)) window.remaining = sure;
       else window.remaining = Math.min(window.remaining, sure);
       window.resetAt = Math.max(window.resetAt ?? 0, resetAt);

@@ -11,7 +11,7 @@ import { prepare, type Query } from "./message.ts";
 import type { RestFile } from "./multipart.ts";
 import type { Priority } from "./queue.ts";
 import { type Method, pathProblem, routeOf } from "./route.ts";
-import { Transport } from "./transport.ts";
+import { PooledTransport, type Transport } from "./transport.ts";
 
 export type { EdgeState } from "./edgeWatch.ts";
 export { EdgeBanned, RestError, type RestErrorKind } from "./errors.ts";
@@ -70,9 +70,12 @@ export interface RestClient {
   stop(deadlineMs: number): Promise<void>;
 }
 
-export function createRestClient(options: RestOptions): RestClient {
+/** @param transport how requests travel: undici's pool, unless a simulation brings its own. */
+export function createRestClient(
+  options: RestOptions,
+  transport: Transport = new PooledTransport(options.apiUrl, options.clock),
+): RestClient {
   const { clock, random, telemetry } = options;
-  const transport = new Transport(options.apiUrl, clock);
   const open = { "user-agent": options.userAgent, accept: "application/json" };
   const authorized = { ...open, authorization: `Bot ${options.token.reveal()}` };
   const edge = new EdgeWatch({

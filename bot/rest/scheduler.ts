@@ -146,7 +146,7 @@ export class Scheduler<Job> {
     if (lane === undefined) return;
     if (limits === undefined) {
       if (success) lane.bucket.unlimited();
-      else lane.bucket.release();
+      else lane.bucket.lost(now);
       this.#place(lane, now);
       return;
     }
@@ -161,7 +161,7 @@ export class Scheduler<Job> {
   released(entry: Entry<Job>, now: number): void {
     const lane = this.#unsend(entry);
     if (lane === undefined) return;
-    lane.bucket.release();
+    lane.bucket.lost(now);
     this.#place(lane, now);
   }
 
@@ -193,7 +193,7 @@ export class Scheduler<Job> {
     unlink(entry);
     const lane = this.#unsend(entry);
     if (lane !== undefined) {
-      lane.bucket.release();
+      lane.bucket.lost(now);
       this.#place(lane, now);
     }
     const order = entry.route.order;

@@ -32,7 +32,15 @@ const UPLOAD_MS = 110_000;
 const UPLOAD_BYTES = 256 * 1024;
 const LONGEST_ANSWER_BYTES = 64 * 1024 * 1024;
 
-export class Transport {
+/** How requests travel; whoever sends them needs no more than this. */
+export interface Transport {
+  /** Sends a request; `settle` is called exactly once, never before `send` returns. */
+  send(message: Message, headers: Readonly<Record<string, string>>, settle: (exchange: Exchange) => void): Flight;
+  /** Breaks every connection. */
+  close(): Promise<void>;
+}
+
+export class PooledTransport implements Transport {
   readonly #pool: Pool;
   readonly #clock: Clock;
   readonly #base: string;
@@ -54,7 +62,6 @@ export class Transport {
     });
   }
 
-  /** Sends a request; `settle` is called exactly once, never before `send` returns. */
   send(message: Message, headers: Readonly<Record<string, string>>, settle: (exchange: Exchange) => void): Flight {
     let controller: Dispatcher.DispatchController | undefined;
     let sent = false;
@@ -125,7 +132,6 @@ export class Transport {
     };
   }
 
-  /** Breaks every connection. */
   async close(): Promise<void> {
     await this.#pool.destroy();
   }
