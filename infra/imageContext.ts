@@ -31,7 +31,7 @@ export function parseAllowList(text: string): AllowList {
   const paths: string[] = [];
   const refusedNames: RegExp[] = [];
   for (const line of lines.slice(1)) {
-    const allowed = /^!([\w.-]+(?:\/[\w.-]+)*)$/.exec(line)?.[1];
+    const allowed = /^!(?!.*\.\.)([\w.-]+(?:\/[\w.-]+)*)$/.exec(line)?.[1];
     const refused = /^\*\*\/([\w.*-]+)$/.exec(line)?.[1];
     // Docker lets the last matching line win: a refusal has its meaning here only behind every permission.
     if (allowed !== undefined && refusedNames.length === 0) paths.push(allowed);

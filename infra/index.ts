@@ -5,13 +5,17 @@ import * as pulumi from "@pulumi/pulumi";
 import { inviteUrl } from "../shared/application.ts";
 import { Alarms } from "./alarms/alarms.ts";
 import { dashboardBody } from "./alarms/dashboard.ts";
-import { botRules, COMPOSITE_RULES, platformRules } from "./alarms/rules.ts";
+import { botRules, COMPOSITE_RULES, eventRules, platformRules } from "./alarms/rules.ts";
+import { BotLog } from "./botLog.ts";
+import { FlowLogs } from "./flowLogs.ts";
 import { BotImage } from "./image.ts";
+import { StackKey } from "./key.ts";
 import { StaticEgress } from "./network.ts";
 import { Paging } from "./paging.ts";
 import { BotSecrets } from "./secrets.ts";
 import { BotService } from "./service.ts";
 import { loadSettings } from "./settings.ts";
+import { TaskEvents } from "./taskEvents.ts";
 
 /** Declares one stack and returns its outputs. Reads stack configuration and repository files, nothing else. */
 export default async function mooring() {
@@ -19,29 +23,34 @@ export default async function mooring() {
   const { name, region } = settings;
   const account = aws.getCallerIdentityOutput().accountId;
 
+  const keyArn = settings.customerKey ? new StackKey(name, { ...settings, account }).arn : undefined;
+  const logged = { retentionInDays: settings.logRetentionDays, keyArn };
+
   const egress = new StaticEgress(name, settings);
+  if (settings.flowLogs) new FlowLogs(name, { name, region, account, vpcId: egress.vpcId, ...logged });
   const image = new BotImage(name, settings);
   const botSecrets = new BotSecrets(name, {
     values: { DISCORD_TOKEN: secrets.discordToken },
     disposable: settings.disposable,
-    keyArn: undefined,
+    keyArn,
   });
+  const logGroupName = `/mooring/${name}/bot`;
+  const log = new BotLog(name, { logGroupName, ...logged });
 
-  const logGroup = new aws.cloudwatch.LogGroup(`${name}-log`, {
-    name: `/mooring/${settings.stack}/bot`,
-    retentionInDays: settings.logRetentionDays,
-  });
-
-  const paging = new Paging(name, { ...settings, account, pagerUrl: secrets.pagerUrl, keyArn: undefined });
+  const paging = new Paging(name, { ...settings, account, pagerUrl: secrets.pagerUrl, keyArn });
+  const events = new TaskEvents(name, { name, region, account, ...logged });
   const nats = egress.nats.map((nat) => ({
     kind: nat.kind,
     zone: nat.zone,
     id: nat.kind === "gateway" ? nat.natGatewayId : nat.instanceId,
   }));
-  const logGroupName = `/mooring/${settings.stack}/bot`;
   const alarms = new Alarms(name, {
     name,
-    rules: [...botRules(settings), ...platformRules<pulumi.Output<string>>({ name, logGroup: logGroupName, nats })],
+    rules: [
+      ...botRules(settings),
+      ...platformRules<pulumi.Output<string>>({ name, logGroup: logGroupName, nats }),
+      ...eventRules(name),
+    ],
     composites: COMPOSITE_RULES,
     topics: paging.topics,
     runbookUrl: settings.runbookUrl,
@@ -63,7 +72,7 @@ export default async function mooring() {
   const service = new BotService(name, {
     ...settings,
     account,
-    logGroup,
+    logGroup: log.group,
     image: image.reference,
     repositoryArn: image.repositoryArn,
     environment: {
@@ -78,11 +87,11 @@ export default async function mooring() {
     },
     secrets: botSecrets.references,
     secretArns: botSecrets.arns,
-    keyArn: undefined,
+    keyArn,
     subnetIds: egress.privateSubnetIds,
     securityGroupId: egress.taskSecurityGroupId,
     // Alarms and topics too: a first deploy that fails must already page.
-    after: [...egress.paths, botSecrets, paging, alarms],
+    after: [...egress.paths, botSecrets, paging, events, alarms],
   });
 
   return {
@@ -93,7 +102,8 @@ export default async function mooring() {
       settings.applicationId === undefined
         ? "set applicationId to get the link that invites the bot"
         : inviteUrl(settings.applicationId),
-    logGroup: logGroup.name,
+    logGroup: log.group.name,
+    eventLogGroup: events.logGroupName,
     pageTopic: paging.topics.page,
     notifyTopic: paging.topics.notify,
     dashboard: dashboard.dashboardName,

@@ -14,6 +14,8 @@ export interface NatInstanceArgs {
   readonly instanceType: string;
   /** The image's exact name: a floating one would replace the machine, and drop all traffic, on an unrelated deploy. */
   readonly imageName: string;
+  /** What must stand first; a component's own `dependsOn` does not reach its children. */
+  readonly after: readonly pulumi.Resource[];
 }
 
 export class NatInstance extends pulumi.ComponentResource {
@@ -56,7 +58,7 @@ export class NatInstance extends pulumi.ComponentResource {
         maintenanceOptions: { autoRecovery: "default" },
         tags: { Name: name },
       },
-      { parent: this, ignoreChanges: ["ami"] },
+      { parent: this, ignoreChanges: ["ami"], dependsOn: [...args.after] },
     );
     const association = new aws.ec2.EipAssociation(
       name,

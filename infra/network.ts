@@ -137,7 +137,7 @@ export class StaticEgress extends pulumi.ComponentResource {
     }
 
     // NAT works from its first packet only where its own subnet already reaches the internet.
-    const reachable = { parent: this, dependsOn: [internet, publicRoute, ...publicAssociations] };
+    const reachable = [internet, publicRoute, ...publicAssociations];
     const targets = new Map<
       string,
       { natGatewayId: pulumi.Output<string> } | { networkInterfaceId: pulumi.Output<string> }
@@ -151,7 +151,7 @@ export class StaticEgress extends pulumi.ComponentResource {
           natName,
           { allocationId: address.allocationId, subnetId, connectivityType: "public", tags: { Name: natName } },
           // An Elastic IP serves one NAT at a time: a replacement that keeps it must let go of it first.
-          { ...reachable, deleteBeforeReplace: true },
+          { parent: this, dependsOn: reachable, deleteBeforeReplace: true },
         );
         targets.set(zone, { natGatewayId: gateway.id });
         this.nats.push({ kind: "gateway", zone, natGatewayId: gateway.id });
@@ -166,8 +166,9 @@ export class StaticEgress extends pulumi.ComponentResource {
             allocationId: address.allocationId,
             instanceType: args.natInstanceType,
             imageName: args.natImageName,
+            after: reachable,
           },
-          reachable,
+          child,
         );
         targets.set(zone, { networkInterfaceId: instance.networkInterfaceId });
         this.nats.push({ kind: "instance", zone, instanceId: instance.instanceId });

@@ -1,11 +1,14 @@
-// Paging: two SNS topics, who may publish to them, and whom they reach.
+// Paging: two SNS topics, who may publish to them, whom they reach, and the month's budget.
 
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import type { Settings } from "./settings.ts";
 
 export interface PagingArgs
-  extends Pick<Settings, "name" | "region" | "pageEmails" | "notifyEmails" | "slackTeamId" | "slackChannelId"> {
+  extends Pick<
+    Settings,
+    "name" | "region" | "pageEmails" | "notifyEmails" | "slackTeamId" | "slackChannelId" | "monthlyBudgetUsd"
+  > {
   readonly account: pulumi.Input<string>;
   /** An HTTPS endpoint that understands SNS and confirms by itself, as PagerDuty's does. */
   readonly pagerUrl: pulumi.Output<string> | undefined;
@@ -22,6 +25,21 @@ export class Paging extends pulumi.ComponentResource {
   constructor(name: string, args: PagingArgs, options?: pulumi.ComponentResourceOptions) {
     super("mooring:paging:Paging", name, {}, options);
     const child = { parent: this };
+    const publisher = (
+      sid: string,
+      service: string,
+      resource: pulumi.Output<string>,
+      source: pulumi.Output<string>,
+    ) => ({
+      Sid: sid,
+      Effect: "Allow",
+      Principal: { Service: service },
+      Action: "sns:Publish",
+      Resource: resource,
+      Condition: { StringEquals: { "aws:SourceAccount": args.account }, ArnLike: { "aws:SourceArn": source } },
+    });
+    const alarms = pulumi.interpolate`arn:aws:cloudwatch:${args.region}:${args.account}:alarm:${args.name}-*`;
+    const budgets = pulumi.interpolate`arn:aws:budgets::${args.account}:*`;
     const topic = (severity: Severity): aws.sns.Topic => {
       const made = new aws.sns.Topic(
         `${name}-${severity}`,
@@ -33,40 +51,11 @@ export class Paging extends pulumi.ComponentResource {
         child,
       );
       // A policy of one's own replaces the default one, so it must name every publisher, alarms included.
+      const statements = [publisher("Alarms", "cloudwatch.amazonaws.com", made.arn, alarms)];
+      if (severity === "notify") statements.push(publisher("Budgets", "budgets.amazonaws.com", made.arn, budgets));
       new aws.sns.TopicPolicy(
         `${name}-${severity}`,
-        {
-          arn: made.arn,
-          policy: pulumi.jsonStringify({
-            Version: "2012-10-17",
-            Statement: [
-              {
-                Sid: "Alarms",
-                Effect: "Allow",
-                Principal: { Service: "cloudwatch.amazonaws.com" },
-                Action: "sns:Publish",
-                Resource: made.arn,
-                Condition: {
-                  StringEquals: { "aws:SourceAccount": args.account },
-                  ArnLike: {
-                    "aws:SourceArn": pulumi.interpolate`arn:aws:cloudwatch:${args.region}:${args.account}:alarm:${args.name}-*`,
-                  },
-                },
-              },
-              {
-                Sid: "Budgets",
-                Effect: "Allow",
-                Principal: { Service: "budgets.amazonaws.com" },
-                Action: "sns:Publish",
-                Resource: made.arn,
-                Condition: {
-                  StringEquals: { "aws:SourceAccount": args.account },
-                  ArnLike: { "aws:SourceArn": pulumi.interpolate`arn:aws:budgets::${args.account}:*` },
-                },
-              },
-            ],
-          }),
-        },
+        { arn: made.arn, policy: pulumi.jsonStringify({ Version: "2012-10-17", Statement: statements }) },
         child,
       );
       return made;
@@ -127,6 +116,29 @@ export class Paging extends pulumi.ComponentResource {
           snsTopicArns: [page.arn, notify.arn],
           // The channel's ceiling, whatever the role had: nobody runs commands from a page.
           guardrailPolicyArns: ["arn:aws:iam::aws:policy/AWSDenyAll"],
+        },
+        child,
+      );
+    }
+    if (args.monthlyBudgetUsd > 0) {
+      // The whole account: filtering by tag works only once somebody activates cost allocation tags by hand.
+      new aws.budgets.Budget(
+        `${name}-budget`,
+        {
+          name: args.name,
+          budgetType: "COST",
+          limitAmount: String(args.monthlyBudgetUsd),
+          limitUnit: "USD",
+          timeUnit: "MONTHLY",
+          notifications: [
+            {
+              comparisonOperator: "GREATER_THAN",
+              notificationType: "FORECASTED",
+              threshold: 100,
+              thresholdType: "PERCENTAGE",
+              subscriberSnsTopicArns: [notify.arn],
+            },
+          ],
         },
         child,
       );

@@ -113,6 +113,17 @@ export interface SecretSettings {
   readonly pagerUrl: pulumi.Output<string> | undefined;
 }
 
+/** Whether the CLI hands a key over as encrypted. Pulumi has this function for its own `Config`, but no type for it. */
+function isEncrypted(key: string): boolean {
+  const runtime: object = pulumi.runtime;
+  if (!("isConfigSecret" in runtime) || typeof runtime.isConfigSecret !== "function") {
+    throw new TypeError(
+      "@pulumi/pulumi has no runtime.isConfigSecret; pin the version that this project was tested with",
+    );
+  }
+  return runtime.isConfigSecret(key) === true;
+}
+
 /** The running stack's settings. @throws {SettingsError} with every problem of its configuration. */
 export function loadSettings(): { readonly settings: Settings; readonly secrets: SecretSettings } {
   const project = pulumi.getProject();
@@ -127,7 +138,7 @@ export function loadSettings(): { readonly settings: Settings; readonly secrets:
     value: (key) => configuration.get(key),
     secret(key) {
       if (found.get(key) === undefined) return "missing";
-      return pulumi.runtime.isConfigSecret(`${namespace}${key}`) ? "encrypted" : "plain";
+      return isEncrypted(`${namespace}${key}`) ? "encrypted" : "plain";
     },
     keys: Object.keys(pulumi.runtime.allConfig() ?? {})
       .filter((key) => key.startsWith(namespace))

@@ -2,6 +2,7 @@
 
 import { METRIC_DIMENSION, METRIC_NAMESPACE, type PublishedMetricName } from "../../shared/metrics.ts";
 import type { Severity } from "../paging.ts";
+import type { TaskEventName } from "../taskEvents.ts";
 
 /** A metric's place in CloudWatch. `Text` is a value known now, or an output of another resource. */
 export interface MetricSource<Text> {
@@ -64,6 +65,9 @@ const SUSTAINED = { period: 60, breaching: 3, of: 5 } as const;
 // A level is sent again every 10 s: silence says nothing about it, the dead man does.
 const LEVEL = { statistic: "Maximum", missing: "ignore", ...SUSTAINED } as const;
 const COUNTER = { statistic: "Sum", missing: "notBreaching", ...SUSTAINED } as const;
+// A consequence is slower to start and quicker to end than the causes that hold its page back, so that no page slips
+// through between the two.
+const CONSEQUENCE = { breaching: 4, of: 5 } as const;
 
 /** Discord bans an address at 10,000 invalid requests in 10 min (topics/rate-limits#invalid-request-limit). */
 const INVALID_REQUEST_LIMIT = 10_000;
@@ -99,6 +103,15 @@ export function botRules(args: BotRuleArgs): readonly AlarmRule[] {
       { ...LEVEL, threshold: 1, breaching: 1, of: 1 },
       "Discord's edge blocks the address that this bot leaves by. REST has stopped; live sessions go on.",
       "Read edge.banned in the log for the address and the end of the ban; a long one is left by switching egressSlot.",
+    ),
+    rule(
+      "EdgeBannedLately",
+      "EdgeBanned",
+      "part",
+      // After a ban every shard may have to identify, 5 s apart; their page waits for ten clean minutes.
+      { ...LEVEL, threshold: 1, breaching: 1, of: 10 },
+      "An edge ban is on, or ended in the last ten minutes.",
+      "Nothing; it holds back the alarms that a ban sets off.",
     ),
     rule(
       "EdgeBannedRoutes",
@@ -153,7 +166,7 @@ export function botRules(args: BotRuleArgs): readonly AlarmRule[] {
       "ShardsNotReady",
       "ShardsNotReady",
       "part",
-      { ...LEVEL, threshold: 1 },
+      { ...LEVEL, ...CONSEQUENCE, threshold: 1 },
       "Shards have not been ready for minutes: their servers get no answers.",
       "Read shard.state in the log for the last close code, and Discord's status page.",
     ),
@@ -161,7 +174,7 @@ export function botRules(args: BotRuleArgs): readonly AlarmRule[] {
       "MissedHeartbeatAcks",
       "MissedHeartbeatAcks",
       "part",
-      { ...COUNTER, threshold: 1 },
+      { ...COUNTER, ...CONSEQUENCE, threshold: 1 },
       "Discord does not acknowledge heartbeats, minute after minute: connections die and are dialled again.",
       "Look at Discord's status page, then at the NAT alarms and the processor's load.",
     ),
@@ -202,7 +215,7 @@ export function botRules(args: BotRuleArgs): readonly AlarmRule[] {
       "LogErrors",
       "LogErrors",
       "part",
-      { ...COUNTER, threshold: 5 },
+      { ...COUNTER, ...CONSEQUENCE, threshold: 5 },
       "The bot logs errors, minute after minute.",
       "Read the log at level error.",
     ),
@@ -263,7 +276,7 @@ export const COMPOSITE_RULES: readonly CompositeRule[] = [
   {
     name: "GatewayDown",
     expression:
-      "(ALARM(ShardsNotReady) OR ALARM(MissedHeartbeatAcks)) AND NOT (ALARM(EdgeBanned) OR ALARM(Fatal) OR ALARM(TokenDanger) OR ALARM(DeadMan) OR ALARM(DeployRunning))",
+      "(ALARM(ShardsNotReady) OR ALARM(MissedHeartbeatAcks)) AND NOT (ALARM(EdgeBannedLately) OR ALARM(Fatal) OR ALARM(TokenDanger) OR ALARM(DeadMan) OR ALARM(DeployRunning))",
     reaction: "page",
     meaning: "Shards are not ready or lose their connections, and no known cause explains it.",
     firstAction: "Read shard.state in the log for close codes, and Discord's status page.",
@@ -271,7 +284,7 @@ export const COMPOSITE_RULES: readonly CompositeRule[] = [
   {
     name: "UnexplainedErrors",
     expression:
-      "ALARM(LogErrors) AND NOT (ALARM(EdgeBanned) OR ALARM(EdgeBannedRoutes) OR ALARM(Fatal) OR ALARM(HandlersShed) OR ALARM(LedgerUnreachable) OR ALARM(DeployRunning))",
+      "ALARM(LogErrors) AND NOT (ALARM(EdgeBannedLately) OR ALARM(EdgeBannedRoutes) OR ALARM(Fatal) OR ALARM(HandlersShed) OR ALARM(LedgerUnreachable) OR ALARM(DeployRunning))",
     reaction: "page",
     meaning: "The bot logs errors minute after minute, and no other alarm explains them.",
     firstAction: "Read the log at level error; roll back if it began with a deploy.",
@@ -279,7 +292,7 @@ export const COMPOSITE_RULES: readonly CompositeRule[] = [
 ];
 
 export interface PlatformRuleArgs<Text> {
-  /** Also the cluster's and the service's name. */
+  /** `<project>-<stack>`, also the cluster's and the service's name. */
   readonly name: string;
   readonly logGroup: string;
   readonly nats: readonly {
@@ -323,7 +336,7 @@ export function platformRules<Text>(args: PlatformRuleArgs<Text | string>): read
       meaning: "CloudWatch cannot read the bot's metric lines: alarms built on them are blind.",
       firstAction: "Roll back to the last good image; the line's own text says what is wrong with it.",
     },
-    ...args.nats.flatMap(({ kind, zone, id }) => {
+    ...args.nats.flatMap(({ kind, zone, id }): readonly AlarmRule<Text | string>[] => {
       const suffix = `-${zone}`;
       if (kind === "gateway") {
         const dimensions = { NatGatewayId: id };
@@ -332,7 +345,7 @@ export function platformRules<Text>(args: PlatformRuleArgs<Text | string>): read
             name: `NatPortErrors${suffix}`,
             source: { namespace: "AWS/NATGateway", metric: "ErrorPortAllocation", dimensions },
             when: counted,
-            reaction: "page" as const,
+            reaction: "page",
             meaning: "The NAT gateway has no port left for another connection to one destination.",
             firstAction: "Look for connections that are opened and not kept: 55,000 to one address are the limit.",
           },
@@ -341,7 +354,7 @@ export function platformRules<Text>(args: PlatformRuleArgs<Text | string>): read
             source: { namespace: "AWS/NATGateway", metric: "PacketsDropCount", dimensions },
             // AWS: some drops are normal; a sustained rise points to the gateway itself.
             when: { ...counted, threshold: 100 },
-            reaction: "notify" as const,
+            reaction: "notify",
             meaning: "The NAT gateway drops packets.",
             firstAction: "Look at AWS Health for the zone; switch natZones if it lasts.",
           },
@@ -352,21 +365,98 @@ export function platformRules<Text>(args: PlatformRuleArgs<Text | string>): read
         {
           name: `NatStatus${suffix}`,
           source: { namespace: "AWS/EC2", metric: "StatusCheckFailed", dimensions },
-          when: { ...counted, statistic: "Maximum" as const, missing: "breaching" as const, warmUp: 15 },
-          reaction: "page" as const,
+          when: { ...counted, statistic: "Maximum", missing: "breaching", warmUp: 15 },
+          reaction: "page",
           meaning: "The NAT instance is gone or does not answer: nothing gets out.",
           firstAction: "Look at the instance in EC2; pulumi up --replace makes a new one with the same address.",
         },
         {
           name: `NatProcessor${suffix}`,
           source: { namespace: "AWS/EC2", metric: "CPUUtilization", dimensions },
-          when: { ...counted, statistic: "Average" as const, threshold: 80, period: 300, breaching: 3, of: 3 },
-          reaction: "notify" as const,
+          when: { ...counted, statistic: "Average", threshold: 80, period: 300, breaching: 3, of: 3 },
+          reaction: "notify",
           meaning: "The NAT instance's processor is nearly full: traffic will be slow.",
           firstAction: "Choose a larger natInstanceType, or natMode gateway.",
         },
       ];
     }),
+  ];
+}
+
+/** The alarms on what ECS reports; one event is one fault, so the first one counts. */
+export function eventRules(name: string): readonly AlarmRule[] {
+  const triggered = (
+    alarm: string,
+    event: TaskEventName,
+    reaction: Severity,
+    when: Partial<Condition>,
+    meaning: string,
+    firstAction: string,
+  ): AlarmRule => ({
+    name: alarm,
+    source: { namespace: "AWS/Events", metric: "TriggeredRules", dimensions: { RuleName: `${name}-${event}` } },
+    when: {
+      ...COUNTER,
+      comparison: "GreaterThanOrEqualToThreshold",
+      threshold: 1,
+      breaching: 1,
+      of: 1,
+      ...when,
+    },
+    reaction,
+    meaning,
+    firstAction,
+  });
+  return [
+    triggered(
+      "TaskCrashed",
+      "TaskCrashed",
+      "page",
+      {},
+      "The bot ended by itself with an error; ECS starts it again.",
+      "Read the last lines of the stopped task's log stream; exit code 70 is a fault, 78 the configuration.",
+    ),
+    triggered(
+      "CrashLoop",
+      "TaskCrashed",
+      "page",
+      // Each start may spend an IDENTIFY for every shard; three in a quarter of an hour are 288 a day.
+      { period: 900, threshold: 3 },
+      "The bot crashes again and again; every start may spend IDENTIFYs, and with the last one the token.",
+      "Put back the last good image, or scale the service to 0.",
+    ),
+    triggered(
+      "OutOfMemory",
+      "OutOfMemory",
+      "page",
+      {},
+      "The task was killed: out of memory, or deaf to SIGTERM.",
+      "Raise memory in the stack's configuration, and look for a leak since the last deploy.",
+    ),
+    triggered(
+      "TaskFailedToStart",
+      "TaskFailedToStart",
+      "page",
+      {},
+      "ECS cannot start the task: image, secret, log group or network.",
+      "Read the stopped task's reason in ECS.",
+    ),
+    triggered(
+      "DeployFailed",
+      "DeployFailed",
+      "page",
+      {},
+      "A deploy failed; ECS goes back to the one before, if there is one.",
+      "Read the service's events in ECS, then the log of the new task.",
+    ),
+    triggered(
+      "TaskInterrupted",
+      "TaskInterrupted",
+      "notify",
+      {},
+      "AWS takes the task's machine back; another task starts.",
+      "Nothing; set spot to false if it happens too often.",
+    ),
   ];
 }
 

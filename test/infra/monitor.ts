@@ -88,9 +88,20 @@ export async function runStack(run: StackRun, heard: (registration: Registration
   await pulumi.runtime.setMocks(run.mocks, run.project, run.stack);
   pulumi.runtime.setAllConfig({ ...run.configuration }, [...run.secretKeys]);
   listener = heard;
+  let failure: { readonly cause: unknown } | undefined;
+  // Pulumi rejects promises of its own when a program throws, which nobody else could catch.
+  const guarded = async (): Promise<Record<string, unknown>> => {
+    try {
+      return await run.program();
+    } catch (cause) {
+      failure = { cause };
+      return {};
+    }
+  };
   try {
-    const outputs = await pulumi.runtime.runInPulumiStack(run.program);
+    const outputs = await pulumi.runtime.runInPulumiStack(guarded);
     await pulumi.runtime.disconnect();
+    if (failure !== undefined) throw failure.cause;
     return outputs;
   } finally {
     listener = undefined;

@@ -84,7 +84,8 @@ async function declare(options: DeclareOptions): Promise<DeclaredProgram> {
   const qualified = (key: string): string => (key.includes(":") ? key : `${project}:${key}`);
   const configuration = readStackConfiguration(options.stack);
   for (const [key, value] of Object.entries(options.config ?? {})) configuration[qualified(key)] = value;
-  const secrets = Object.entries({ ...PLACEHOLDER_SECRETS, ...options.secrets }).filter(([, value]) => value !== "");
+  const given: Readonly<Record<string, string>> = { ...PLACEHOLDER_SECRETS, ...options.secrets };
+  const secrets = Object.entries(given).filter(([, value]) => value !== "");
   for (const [key, value] of secrets) configuration[qualified(key)] = value;
   const where: MockedAccount = { account: ACCOUNT, region: configuration["aws:region"] ?? "" };
 
