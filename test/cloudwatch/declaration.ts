@@ -1,6 +1,7 @@
 // The Pulumi program as the twin sees it: alarms, filters, rules and the log route, read once and checked against each other.
 
 import { type CompositeAlarm, compositeAlarm, inOrder } from "./compositeAlarm.ts";
+import { type Mask, masksOf } from "./dataProtection.ts";
 import { type DeclaredResource, ofType } from "./declared.ts";
 import { type EventRule, eventRules } from "./events.ts";
 import { type Route, routeLogs } from "./logRouting.ts";
@@ -14,14 +15,15 @@ export interface Declaration {
   /** Children come before the composites that look at them. */
   readonly compositeAlarms: readonly CompositeAlarm[];
   readonly filters: readonly MetricFilter[];
+  readonly masks: readonly Mask[];
   readonly rules: readonly EventRule[];
   readonly route: Route;
 }
 
 // What else the CloudWatch module declares without bearing on alarms. Anything not listed is refused.
-const WITHOUT_EFFECT =
-  /^aws:cloudwatch\/(dashboard|logStream|logResourcePolicy|logSubscriptionFilter|queryDefinition|eventPermission):/;
-const IMPLEMENTED = /^aws:cloudwatch\/(metricAlarm|compositeAlarm|logMetricFilter|logGroup|eventRule|eventTarget):/;
+const WITHOUT_EFFECT = /^aws:cloudwatch\/(dashboard|logStream|logSubscriptionFilter|queryDefinition|eventPermission):/;
+const IMPLEMENTED =
+  /^aws:cloudwatch\/(metricAlarm|compositeAlarm|logMetricFilter|logGroup|logDataProtectionPolicy|logResourcePolicy|eventRule|eventTarget):/;
 
 /** Reads the program. Throws `CannotRehearse` naming the first construct that is not implemented or that AWS would reject. */
 export function readDeclaration(options: TwinOptions): Declaration {
@@ -47,6 +49,7 @@ export function readDeclaration(options: TwinOptions): Declaration {
     metricAlarms,
     compositeAlarms: inOrder(composites, (reference) => references.has(reference)),
     filters,
+    masks: masksOf(resources),
     rules: eventRules(resources, region, account),
     route: routeLogs(resources, { region, container: options.container }),
   };

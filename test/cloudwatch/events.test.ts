@@ -82,13 +82,11 @@ describe("a target", () => {
     ],
   ])("sends %s", (_, inputs, text) => {
     const messages = read(rule({ source: ["aws.ecs"] }), target(inputs))?.messages(STOPPED);
-    expect(messages).toEqual([
-      { rule: "stopped", ruleArn: `arn:aws:events:${REGION}:${ACCOUNT}:rule/stopped`, topicArn: TOPIC_ARN, text },
-    ]);
+    expect(messages).toEqual([{ target: { kind: "topic", arn: TOPIC_ARN }, text }]);
   });
 
-  it("that is no topic is refused", () => {
+  it("that is neither a topic nor a log group is refused", () => {
     const queue = target({ arn: "arn:aws:sqs:eu-central-1:123456789012:queue" });
-    expect(() => read(rule({ source: ["aws.ecs"] }), queue)).toThrow("only SNS topics");
+    expect(() => read(rule({ source: ["aws.ecs"] }), queue)).toThrow("only topics and log groups");
   });
 });

@@ -1,5 +1,6 @@
 // Why an alarm is silent, or is not: for the person whose rehearsal came out otherwise than expected.
 
+import type { EventRule } from "./events.ts";
 import type { Intake } from "./intake.ts";
 import { ruleText } from "./metricAlarm.ts";
 import type { MetricFilter } from "./metricFilter.ts";
@@ -11,6 +12,7 @@ export interface Evidence {
   readonly store: MetricStore;
   readonly intake: Intake;
   readonly filters: readonly MetricFilter[];
+  readonly rules: readonly EventRule[];
   readonly notifications: readonly Notification[];
   readonly stateOf: (alarm: string) => string;
   /** Time of the last evaluation and of the alarms' creation, ms. */
@@ -65,6 +67,9 @@ function explainNoData(metric: MetricIdentity, evidence: Evidence): string[] {
   const close = closeNames(metric, evidence.store.all());
   const hint = close.length > 0 ? `; published names close to it: ${close.join(", ")}` : "";
   const findings = [`no datapoint: nothing published ${metricText(metric)}${hint}`];
+  if (metric.namespace.startsWith("AWS/") && metric.namespace !== "AWS/Logs") {
+    return [...findings, awsFinding(metric, evidence.rules)];
+  }
   const { route, lines } = evidence.intake;
   if (route.kind === "nowhere") findings.push(`log lines went nowhere (${lines} of them): ${route.why}`);
   else if (lines === 0) findings.push("no log line was received");
@@ -77,6 +82,13 @@ function explainNoData(metric: MetricIdentity, evidence: Evidence): string[] {
     } else findings.push(`metric filter ${filter.name} makes it, and matched no line`);
   }
   return [...findings, ...evidence.intake.notes()];
+}
+
+function awsFinding(metric: MetricIdentity, rules: readonly EventRule[]): string {
+  const rule = metric.dimensions["RuleName"];
+  if (metric.namespace !== "AWS/Events" || rule === undefined)
+    return "AWS publishes this metric itself; nobody played AWS";
+  return rules.some(({ name }) => name === rule) ? `no event matched rule ${rule}` : `no rule ${rule} is declared`;
 }
 
 function closeNames(metric: MetricIdentity, published: readonly Series[]): string[] {

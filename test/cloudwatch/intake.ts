@@ -1,14 +1,17 @@
 // What happens to a line of stdout: routed to its log group, its metrics extracted and stored, its losses written down.
 
+import { type Mask, masked } from "./dataProtection.ts";
 import { extractMetrics, type MetricPoints } from "./embeddedMetrics.ts";
 import { type Route, splitIntoEvents } from "./logRouting.ts";
 import type { MetricFilter } from "./metricFilter.ts";
 import { type MetricIdentity, type MetricStore, metricText } from "./metricStore.ts";
+import { CannotRehearse } from "./refusal.ts";
 
 export interface IntakeOptions {
   readonly store: MetricStore;
   readonly route: Route;
   readonly filters: readonly MetricFilter[];
+  readonly masks: readonly Mask[];
   /** From a line's arrival until an evaluation sees its metrics, ms. */
   readonly lagMs: number;
 }
@@ -53,14 +56,22 @@ export class Intake {
     const { route } = this.#options;
     for (const event of splitIntoEvents(line)) {
       this.#lines += 1;
-      if (route.kind === "group") this.#ingest(event, route.group, at);
+      if (route.kind === "group") this.ingest(event, route.group, at);
     }
   }
 
-  #ingest(event: string, group: string, at: number): void {
+  /** One log event that reaches a log group at `at`. */
+  ingest(event: string, group: string, at: number): void {
     this.#logGroupMetric(group, "IncomingLogEvents", "Count", 1, at);
     this.#logGroupMetric(group, "IncomingBytes", "Bytes", Buffer.byteLength(event), at);
+    const { text, found } = masked(this.#options.masks, group, event);
+    for (const { identifier } of found) this.#note(`CloudWatch Logs masked ${identifier} in a log event`);
     const extraction = extractMetrics(event, at);
+    const [mask] = found;
+    if (mask !== undefined && extraction.kind !== "plain") {
+      const why = "it matches an embedded metric document, and what becomes of its metrics is not documented";
+      throw new CannotRehearse(mask.resource, mask.identifier, why);
+    }
     switch (extraction.kind) {
       case "plain":
         break;
@@ -78,7 +89,7 @@ export class Intake {
     }
     for (const filter of this.#options.filters) {
       if (filter.group !== group) continue;
-      const outcome = filter.apply(event);
+      const outcome = filter.apply(text);
       if (outcome.kind === "note") this.#note(`metric filter ${filter.name}: ${outcome.why}`);
       if (outcome.kind === "value") this.#store({ ...outcome.point, timestamp: at, resolution: 60 }, at);
     }

@@ -2,7 +2,16 @@
 // Sources: SNS developer guide, "Key management" and "Access policy use cases"; re:Post, "Why didn't I receive an SNS
 // notification for my CloudWatch alarm trigger?" (a topic under alias/aws/sns never gets one).
 
-import { awsArn, awsName, type DeclaredResource, document, ofType, optionalText, requiredText } from "./declared.ts";
+import {
+  awsArn,
+  awsName,
+  type DeclaredResource,
+  document,
+  ofType,
+  optionalText,
+  requiredText,
+  texts,
+} from "./declared.ts";
 import { allows } from "./policy.ts";
 import { CannotRehearse } from "./refusal.ts";
 
@@ -39,15 +48,22 @@ export function publish(resources: readonly DeclaredResource[], place: Place, pu
   }
   const locked = keyRefuses(resources, topic, place, publication);
   if (locked !== undefined) return lost(locked);
-  const subscribers = ofType(resources, "aws:sns/topicSubscription:TopicSubscription").filter(
-    (subscription) => subscription.inputs["topic"] === topicArn,
-  );
-  // Endpoints carry integration keys, so only their protocols are told.
-  const protocols = subscribers.map((subscription) => requiredText(subscription, "protocol")).join(", ");
+  const heard = listeners(resources, topicArn).join(", ");
   return {
     delivered: true,
-    why: protocols === "" ? `topic ${topic.name} has no subscription: nobody hears it` : `to ${protocols}`,
+    why: heard === "" ? `topic ${topic.name} has no subscription: nobody hears it` : `to ${heard}`,
   };
+}
+
+/** How the topic's messages go out. Endpoints carry integration keys, so only their protocols are told. */
+function listeners(resources: readonly DeclaredResource[], topicArn: string): readonly string[] {
+  const protocols = ofType(resources, "aws:sns/topicSubscription:TopicSubscription")
+    .filter((subscription) => subscription.inputs["topic"] === topicArn)
+    .map((subscription) => requiredText(subscription, "protocol"));
+  const channels = ofType(resources, "aws:chatbot/slackChannelConfiguration:SlackChannelConfiguration")
+    .filter((channel) => texts(channel, "snsTopicArns").includes(topicArn))
+    .map(() => "slack");
+  return [...protocols, ...channels];
 }
 
 function arnOf(topic: DeclaredResource, place: Place): string {

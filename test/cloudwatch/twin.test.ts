@@ -303,6 +303,94 @@ describe("events", () => {
   });
 });
 
+describe("rules that write events into a log group", () => {
+  const LOG_ARN = `arn:aws:logs:${REGION}:${ACCOUNT}:log-group:/aws/events/bot`;
+  const rule = declared("aws:cloudwatch/eventRule:EventRule", "crashed", {
+    name: "crashed",
+    eventPattern: JSON.stringify({ source: ["aws.ecs"], detail: { stopCode: ["EssentialContainerExited"] } }),
+  });
+  const target = declared("aws:cloudwatch/eventTarget:EventTarget", "crashed", { rule: "crashed", arn: LOG_ARN });
+  const policy = declared("aws:cloudwatch/logResourcePolicy:LogResourcePolicy", "events", {
+    policyName: "events",
+    policyDocument: JSON.stringify({
+      Statement: [
+        {
+          Effect: "Allow",
+          Principal: { Service: ["events.amazonaws.com", "delivery.logs.amazonaws.com"] },
+          Action: "logs:PutLogEvents",
+          Resource: `${LOG_ARN}:*`,
+          Condition: { ArnEquals: { "aws:SourceArn": [`arn:aws:events:${REGION}:${ACCOUNT}:rule/crashed`] } },
+        },
+      ],
+    }),
+  });
+  const counted = (name: string, metricName: string): DeclaredResource =>
+    alarm(name, { namespace: "AWS/Events", metricName, dimensions: { RuleName: "crashed" }, threshold: 0 });
+  const log = logGroup("/aws/events/bot");
+  const alarms = [counted("triggered", "TriggeredRules"), counted("failed", "FailedInvocations")];
+  const crash = { source: "aws.ecs", detail: { stopCode: "EssentialContainerExited" } };
+
+  it("count the event in AWS/Events, and filters on that group see it", () => {
+    const seen = filter('{ $.source = "aws.ecs" }', {}, { logGroupName: "/aws/events/bot" });
+    const hits = alarm("hits", { namespace: "Logs", metricName: "Hits", dimensions: {}, threshold: 0 });
+    const twin = twinOf([...base(), log, rule, target, policy, seen, hits, ...alarms]);
+    twin.putEvent(crash, START + 1);
+    twin.advance(START + MINUTE);
+    expect(changes(twin)).toEqual([
+      "1 hits INSUFFICIENT_DATA>ALARM",
+      "1 triggered INSUFFICIENT_DATA>ALARM",
+      "1 failed INSUFFICIENT_DATA>OK",
+    ]);
+  });
+
+  it.each([
+    ["without a resource policy", [log]],
+    ["into a group that is not declared", [policy]],
+  ])("count a failure %s", (_, parts) => {
+    const twin = twinOf([...base(), rule, target, ...parts, ...alarms]);
+    twin.putEvent(crash, START + 1);
+    twin.advance(START + MINUTE);
+    expect(changes(twin)).toContain("1 failed INSUFFICIENT_DATA>ALARM");
+  });
+
+  it("are named when nothing matched them", () => {
+    const twin = twinOf([...base(), log, rule, target, policy, ...alarms]);
+    twin.putEvent({ source: "aws.ecs", detail: { stopCode: "ServiceSchedulerInitiated" } }, START + 1);
+    twin.advance(START + MINUTE);
+    expect(twin.explain("triggered")).toContain("no event matched rule crashed");
+  });
+});
+
+describe("a data protection policy", () => {
+  const protect = (statement: unknown) =>
+    declared("aws:cloudwatch/logDataProtectionPolicy:LogDataProtectionPolicy", "masks", {
+      logGroupName: "/mooring/bot",
+      policyDocument: JSON.stringify({
+        Configuration: { CustomDataIdentifier: [{ Name: "Token", Regex: "tok-[0-9]+" }] },
+        Statement: [{ Operation: { Audit: {} }, DataIdentifier: ["Token"] }, statement],
+      }),
+    });
+  const mask = (identifier: string) =>
+    protect({ Operation: { Deidentify: { MaskConfig: {} } }, DataIdentifier: [identifier] });
+
+  it("hides what it masks from metric filters", () => {
+    const hits = alarm("hits", { namespace: "Logs", metricName: "Hits", dimensions: {}, threshold: 0 });
+    const twin = twinOf([...base(), mask("Token"), filter("tok"), hits]);
+    twin.receive("using tok-123", START);
+    twin.advance(START + MINUTE);
+    expect(changes(twin)).toEqual(["1 hits INSUFFICIENT_DATA>OK"]);
+    expect(twin.notes()).toEqual(["CloudWatch Logs masked Token in a log event"]);
+  });
+
+  it("is not guessed about: in a metric document, or with an identifier of AWS's own", () => {
+    const twin = twinOf([...base(), mask("Token")]);
+    expect(() => twin.receive(metricLine({ RateLimited: 1 }, START, { note: "tok-1" }), START)).toThrow("masks: Token");
+    expect(() => twinOf([...base(), mask("arn:aws:dataprotection::aws:data-identifier/EmailAddress")])).toThrow(
+      "not published",
+    );
+  });
+});
+
 describe("an explanation", () => {
   const explain = (
     resources: readonly DeclaredResource[],

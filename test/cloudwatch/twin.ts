@@ -4,6 +4,7 @@
 import { holds } from "./alarmRule.ts";
 import { type AlarmState, nextState } from "./alarmState.ts";
 import { type Declaration, readDeclaration } from "./declaration.ts";
+import { putOnBus } from "./eventBus.ts";
 import { explainAlarm } from "./explain.ts";
 import { Intake } from "./intake.ts";
 import {
@@ -93,13 +94,15 @@ class CloudWatchTwin implements Twin {
 
   putEvent(event: Readonly<Record<string, unknown>>, at: number): void {
     this.#begin(at);
-    for (const rule of this.#declaration.rules.filter(({ matches }) => matches(event))) {
-      for (const { topicArn, ruleArn, text } of rule.messages(event)) {
-        const publication = { service: "events.amazonaws.com", sourceArn: ruleArn, topicArn } as const;
-        const delivery = publish(this.#options.resources, this.#options, publication);
-        keep(this.notifications, { alarm: rule.name, state: "EVENT", topicArn, at, text, ...delivery });
-      }
-    }
+    const { rules } = this.#declaration;
+    const sent = putOnBus(event, at, {
+      resources: this.#options.resources,
+      place: this.#options,
+      rules,
+      count: (metric, rule, time) => this.putMetric("AWS/Events", metric, { RuleName: rule }, 1, time),
+      write: (group, text, time) => this.#intake.ingest(text, group, time),
+    });
+    for (const notification of sent) keep(this.notifications, notification);
   }
 
   advance(now: number): void {
@@ -128,11 +131,16 @@ class CloudWatchTwin implements Twin {
       store: this.#store,
       intake: this.#intake,
       filters: this.#declaration.filters,
+      rules: this.#declaration.rules,
       notifications: this.notifications,
       stateOf: (reference) => this.#stateOf(reference),
       now: this.#now,
       created: this.#created ?? this.#now,
     });
+  }
+
+  notes(): readonly string[] {
+    return this.#intake.notes();
   }
 
   #begin(at: number): void {

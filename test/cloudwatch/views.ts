@@ -71,4 +71,6 @@ export interface Twin {
   readonly notifications: readonly Notification[];
   /** Why an alarm (by AWS name or Pulumi name) is silent, or is not, for a person. */
   explain(alarm: string): string;
+  /** What went wrong with lines on their way (refused documents, discarded datapoints, masked text), each with its count. */
+  notes(): readonly string[];
 }
