@@ -3,9 +3,11 @@
 import { spawn } from "node:child_process";
 import {
   chmodSync,
+  closeSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -84,6 +86,16 @@ describe("the file ledger", () => {
     );
     expect(await open(directory).readSessions()).toEqual([session({ sequence: 8, writtenAt: 8 })]);
     expect(await open(directory).readStarts()).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+  });
+
+  it("never changes a file that somebody is reading: it puts a new one in its place", async () => {
+    const directory = freshDirectory();
+    const ledger = open(directory);
+    await ledger.writeSessions([session({ sequence: 1 })]);
+    const reader = openSync(path.join(directory, "sessions.json"), "r");
+    await ledger.writeSessions([session({ sequence: 2 })]);
+    expect(JSON.parse(readFileSync(reader, "utf8"))).toEqual([session({ sequence: 1 })]);
+    closeSync(reader);
   });
 
   it("has a whole file after every kill in the middle of writing", async () => {

@@ -8,6 +8,7 @@ import { createTelemetry, type TelemetryOptions } from "../../../bot/telemetry/t
 import { EVENTS } from "../../../shared/events.ts";
 import { METRICS, metricNames } from "../../../shared/metrics.ts";
 import { Secret } from "../../../shared/secret.ts";
+import { extractMetrics } from "../../cloudwatch/embeddedMetrics.ts";
 import { virtualClock } from "../../virtualClock.ts";
 
 const TOKEN = "MTE0NTE0MTkxOTgxMDg5MzQ0.GxYzAb.k3y-of_the-Test_bot-0123456789abcdefghij";
@@ -175,6 +176,38 @@ describe("metric lines", () => {
     expect(clock.pending()).toBe(0);
   });
 
+  it("do not come twice to make up for a stall", async () => {
+    const clock = virtualClock();
+    let late = 0;
+    const { telemetry, metrics } = bench({ clock: { ...clock, now: () => clock.now() + late } });
+    telemetry.start();
+    await clock.advance(9_000);
+    late = 35_000;
+    await clock.advance(1_000);
+    expect(metrics()).toHaveLength(1);
+    await clock.advance(9_999);
+    expect(metrics()).toHaveLength(1);
+    await clock.advance(1);
+    expect(metrics()).toHaveLength(2);
+    telemetry.stop();
+  });
+
+  it("are what CloudWatch extracts metrics from, also with a clock that has fractions", () => {
+    const clock = { ...virtualClock(), wall: () => 1_750_000_000_000.75 };
+    const { telemetry, written } = bench({ clock });
+    telemetry.observe("HeartbeatAckMilliseconds", 40);
+    telemetry.flush();
+    expect(written.join("")).toContain('"Timestamp":1750000000000,');
+    const extraction = extractMetrics(written.join("").trimEnd(), 1_750_000_000_000);
+    expect(extraction).toMatchObject({ kind: "points" });
+    const points = extraction.kind === "points" ? extraction.points : [];
+    expect(points.map(({ name, dimensions }) => [name, dimensions])).toEqual(
+      metricNames()
+        .filter((name) => METRICS[name].reach === "published" && name !== "IdentifiesRemaining")
+        .map((name) => [name, { Stack: "mooring-test" }]),
+    );
+  });
+
   it("have the format's shape: one directive, one dimension, published metrics listed, logged ones beside", () => {
     const { telemetry, metrics } = bench();
     telemetry.count("RateLimited", 2);
@@ -326,7 +359,7 @@ describe("the event loop", () => {
 });
 
 describe("stdout", () => {
-  it("has every line before the process ends, also on an exit right after", () => {
+  it("has every line before the process ends, also when it is killed right after", () => {
     const root = path.resolve(import.meta.dirname, "../../..");
     const program = `
       import { systemClock } from "./bot/clock.ts";
@@ -334,14 +367,14 @@ describe("stdout", () => {
       const telemetry = createTelemetry({ clock: systemClock(), stack: "local", intervalMs: 10000, level: "info" });
       for (let line = 0; line < 5000; line++) telemetry.log("info", "line " + line, { padding: "x".repeat(100) });
       telemetry.flush();
-      process.exit(0);
+      process.kill(process.pid, "SIGKILL");
     `;
-    const { stdout, stderr, status } = spawnSync(process.execPath, ["--input-type=module-typescript", "-e", program], {
+    const { stdout, stderr, signal } = spawnSync(process.execPath, ["--input-type=module-typescript", "-e", program], {
       cwd: root,
       encoding: "utf8",
       maxBuffer: 10_000_000,
     });
-    expect([stderr, status]).toEqual(["", 0]);
+    expect([stderr, signal]).toEqual(["", "SIGKILL"]);
     const lines = stdout
       .trimEnd()
       .split("\n")
