@@ -55,19 +55,20 @@ export default async function mooring() {
     topics: paging.topics,
     runbookUrl: settings.runbookUrl,
   });
-  const dashboard = new aws.cloudwatch.Dashboard(`${name}-dashboard`, {
-    dashboardName: name,
-    dashboardBody: pulumi.jsonStringify(
-      dashboardBody<pulumi.Output<string>>({
-        name,
-        region,
-        addresses: egress.addresses,
-        alarmArns: alarms.arns,
-        logGroup: logGroupName,
-        nats,
-      }),
-    ),
-  });
+  if (settings.dashboard) {
+    new aws.cloudwatch.Dashboard(`${name}-dashboard`, {
+      dashboardName: name,
+      dashboardBody: pulumi.jsonStringify(
+        dashboardBody<pulumi.Output<string>>({
+          name,
+          region,
+          alarmArns: alarms.arns,
+          logGroup: logGroupName,
+          nats,
+        }),
+      ),
+    });
+  }
 
   const service = new BotService(name, {
     ...settings,
@@ -97,7 +98,8 @@ export default async function mooring() {
   return {
     publicAddresses: egress.addresses,
     egressSlot: settings.egressSlot,
-    addressesBySlot: egress.slots,
+    parkedAddresses: egress.parked,
+    parkedUsdPerMonth: egress.parkedUsdPerMonth,
     inviteLink:
       settings.applicationId === undefined
         ? "set applicationId to get the link that invites the bot"
@@ -106,7 +108,7 @@ export default async function mooring() {
     eventLogGroup: events.logGroupName,
     pageTopic: paging.topics.page,
     notifyTopic: paging.topics.notify,
-    dashboard: dashboard.dashboardName,
+    dashboard: settings.dashboard ? name : "none, see the setting dashboard",
     repositoryUrl: image.repositoryUrl,
     cluster: service.clusterName,
     service: service.serviceName,

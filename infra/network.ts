@@ -3,6 +3,7 @@
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import { NatInstance } from "./natInstance.ts";
+import { HOURLY_USD, HOURS_A_MONTH } from "./prices.ts";
 import type { EgressSlot, Settings } from "./settings.ts";
 import { zoneNetworks } from "./subnets.ts";
 
@@ -41,8 +42,10 @@ export class StaticEgress extends pulumi.ComponentResource {
   readonly taskSecurityGroupId: pulumi.Output<string>;
   /** The addresses that tasks leave by, in the NAT zones' order. */
   readonly addresses: pulumi.Output<string>[] = [];
-  /** Every slot's addresses by zone letter. */
-  readonly slots: Record<string, Record<string, pulumi.Output<string>>> = {};
+  /** The addresses of the other slots, by slot and zone letter. */
+  readonly parked: Record<string, Record<string, pulumi.Output<string>>> = {};
+  /** What AWS takes for the parked ones. */
+  readonly parkedUsdPerMonth: number;
   readonly nats: NatOfZone[] = [];
   /** What must stand before a task can reach anything: NAT, default routes, associations, endpoints. */
   readonly paths: pulumi.Resource[] = [];
@@ -133,8 +136,10 @@ export class StaticEgress extends pulumi.ComponentResource {
           this.addresses.push(address.publicIp);
         }
       }
-      this.slots[slotName] = byZone;
+      if (slotName !== args.egressSlot) this.parked[slotName] = byZone;
     }
+    const parkedCount = Object.values(this.parked).flatMap((byZone) => Object.keys(byZone)).length;
+    this.parkedUsdPerMonth = Math.round(parkedCount * HOURLY_USD.publicAddress * HOURS_A_MONTH * 100) / 100;
 
     // NAT works from its first packet only where its own subnet already reaches the internet.
     const reachable = [internet, publicRoute, ...publicAssociations];
@@ -222,7 +227,7 @@ export class StaticEgress extends pulumi.ComponentResource {
     );
     this.taskSecurityGroupId = taskGroup.id;
 
-    this.registerOutputs({ vpcId: this.vpcId, addresses: this.addresses, slots: this.slots });
+    this.registerOutputs({ vpcId: this.vpcId, addresses: this.addresses, parked: this.parked });
   }
 
   /** One slot's address in one zone: the one brought along, or an Elastic IP of the stack's own. */

@@ -109,6 +109,9 @@ export class Paging extends pulumi.ComponentResource {
       new aws.chatbot.SlackChannelConfiguration(
         `${name}-slack`,
         {
+          // The service has no endpoint in most regions; from this one it reads topics of all (AWS: Amazon Q Developer in
+          // chat applications endpoints and quotas).
+          region: "us-east-2",
           configurationName: args.name,
           slackTeamId: args.slackTeamId,
           slackChannelId: args.slackChannelId,

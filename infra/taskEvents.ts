@@ -41,7 +41,8 @@ export const TASK_EVENTS = {
   },
   TaskInterrupted: {
     "detail-type": ["ECS Task State Change"],
-    detail: { lastStatus: ["STOPPED"], stopCode: ["TerminationNotice", "SpotInterruption"] },
+    // The notice comes while the task still runs.
+    detail: { stopCode: ["TerminationNotice", "SpotInterruption"] },
   },
   DeployFailed: {
     "detail-type": ["ECS Deployment State Change"],

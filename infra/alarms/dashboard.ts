@@ -5,7 +5,6 @@ import { METRIC_DIMENSION, METRIC_NAMESPACE, METRICS, type PublishedMetricName }
 export interface DashboardArgs<Text> {
   readonly name: string;
   readonly region: string;
-  readonly addresses: readonly Text[];
   readonly alarmArns: readonly Text[];
   readonly logGroup: string;
   readonly nats: readonly { readonly kind: "gateway" | "instance"; readonly zone: string; readonly id: Text }[];

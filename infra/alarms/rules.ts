@@ -238,7 +238,7 @@ export function botRules(args: BotRuleArgs): readonly AlarmRule[] {
     rule(
       "DeadMan",
       "Heartbeat",
-      "part",
+      "page",
       {
         statistic: "Sum",
         comparison: "LessThanThreshold",
@@ -266,13 +266,6 @@ export function botRules(args: BotRuleArgs): readonly AlarmRule[] {
 
 /** One fault, one page: what is a consequence of a known cause waits behind it. */
 export const COMPOSITE_RULES: readonly CompositeRule[] = [
-  {
-    name: "BotSilent",
-    expression: "ALARM(DeadMan) AND NOT ALARM(DeployRunning)",
-    reaction: "page",
-    meaning: "The bot is gone, hangs, or its log is lost: nothing has reached CloudWatch for three minutes.",
-    firstAction: "Look at the service's events and stopped tasks in ECS; then at the log's last lines.",
-  },
   {
     name: "GatewayDown",
     expression:

@@ -204,6 +204,7 @@ export const KEYS = {
   notifyEmails: key("array", list(email, "e-mail addresses", 0), "[]"),
   slackTeamId: key("string", optional(matching(/^[TE][A-Z0-9]{6,}$/, "a Slack workspace id, T...")), ""),
   slackChannelId: key("string", optional(matching(/^[CG][A-Z0-9]{6,}$/, "a Slack channel id, C...")), ""),
+  dashboard: key("boolean", trueOrFalse, "true"),
   runbookUrl: key("string", optional(matching(/^https:\/\/\S+$/, "an https:// URL of RUNBOOKS.md")), ""),
   customerKey: key("boolean", trueOrFalse, "false"),
   monthlyBudgetUsd: key("integer", integer(0, 100_000), "0"),

@@ -44,7 +44,6 @@ const ARNS: Readonly<Record<string, (name: string, id: string) => readonly [serv
   "aws:ecr/repository:Repository": (name) => ["ecr", `repository/${name}`],
   "aws:ecs/cluster:Cluster": (name) => ["ecs", `cluster/${name}`],
   "aws:ecs/service:Service": (name) => ["ecs", `service/${name}/${name}`],
-  "aws:ecs/taskDefinition:TaskDefinition": (name) => ["ecs", `task-definition/${name}:1`],
   "aws:secretsmanager/secret:Secret": (name) => ["secretsmanager", `secret:${name}-${hexadecimal(name, 6)}`],
   "aws:kms/key:Key": (_, id) => ["kms", `key/${id}`],
 };
@@ -94,10 +93,16 @@ export function createdState(
       state["versionId"] = versionId(logicalName);
       state["arn"] = inputs["secretId"];
       break;
+    case "aws:ecs/taskDefinition:TaskDefinition": {
+      // Another content is another revision, as far as whoever refers to it can see.
+      const revision = (Number.parseInt(hexadecimal(JSON.stringify(inputs), 6), 16) % 999) + 1;
+      id = `arn:aws:ecs:${where.region}:${where.account}:task-definition/${name}:${revision}`;
+      state["arn"] = id;
+      break;
+    }
     case "aws:secretsmanager/secret:Secret":
     case "aws:sns/topic:Topic":
     case "aws:ecs/cluster:Cluster":
-    case "aws:ecs/taskDefinition:TaskDefinition":
       id = String(state["arn"]);
       break;
     case "docker:index/image:Image":

@@ -1,5 +1,6 @@
 // The program as a whole: every stack registers, twice and from both directories alike, and keeps its promises.
 
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { secretNames, VARIABLES } from "../../shared/environment.ts";
@@ -212,6 +213,34 @@ describe.each(STACKS)("stack %s", (stack) => {
     }
     const components = of(stack).resources.filter(({ type }) => type.startsWith("mooring:"));
     for (const { type } of components) expect(type).toMatch(/^mooring:[a-z]+:[A-Z]\w+$/);
+  });
+});
+
+describe("the program's modules", () => {
+  const sources = readdirSync(join(REPOSITORY_ROOT, "infra"), { recursive: true, encoding: "utf8" }).filter((path) =>
+    path.endsWith(".ts"),
+  );
+
+  it("are imported without a stack: nothing is created, nothing is read", async () => {
+    expect(sources.length).toBeGreaterThan(10);
+    for (const path of sources) await import(join(REPOSITORY_ROOT, "infra", path));
+    expect(Object.keys(await import("../../infra/index.ts"))).toEqual(["default"]);
+  });
+
+  it.each([
+    ["the environment", /process\.env/],
+    ["the clock", /\bDate\b|performance\.|hrtime/],
+    ["chance", /Math\.random|randomBytes|randomUUID|@pulumi\/random/],
+    ["another process", /child_process|@pulumi\/command/],
+    ["the network", /\bfetch\(|node:https?|node:net|undici/],
+    ["resources that only exist later", /\.apply\(/],
+    ["transforms and hooks", /transforms?:|transformations|hooks:|registerStackTransform/],
+    ["dynamic and foreign components", /pulumi\.dynamic|@pulumi\/awsx/],
+    ["the bot or the tests", /from "(\.\.\/)+(bot|test)\//],
+  ])("do not use %s", (_, pattern) => {
+    for (const path of sources) {
+      expect(readFileSync(join(REPOSITORY_ROOT, "infra", path), "utf8"), path).not.toMatch(pattern);
+    }
   });
 });
 

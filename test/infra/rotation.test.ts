@@ -1,0 +1,133 @@
+// Rotating a burned address: the plan between two configurations is exactly the one that is promised.
+
+import { describe, expect, it } from "vitest";
+import { type DeclaredProgram, declareProgram, type StackName } from "./program.ts";
+
+/** Inputs that AWS cannot change on a living resource, of the types that a rotation touches. */
+const REPLACING: Readonly<Record<string, readonly string[]>> = {
+  "aws:ec2/eip:Eip": ["domain", "address"],
+  "aws:ec2/natGateway:NatGateway": ["allocationId", "subnetId", "connectivityType"],
+  "aws:ec2/route:Route": ["routeTableId", "destinationCidrBlock"],
+  "aws:ec2/instance:Instance": ["subnetId", "ami"],
+  "aws:ec2/eipAssociation:EipAssociation": ["allocationId", "networkInterfaceId", "instanceId"],
+  "aws:ecs/taskDefinition:TaskDefinition": ["containerDefinitions", "family", "cpu", "memory"],
+};
+
+interface Plan {
+  readonly create: readonly string[];
+  readonly update: readonly string[];
+  readonly replace: readonly string[];
+  readonly delete: readonly string[];
+}
+
+/** What an update from one declared program to another would do, as `Type name`. */
+function plan(from: DeclaredProgram, to: DeclaredProgram): Plan {
+  const label = (type: string, name: string): string =>
+    `${type.split(":").at(-1)} ${name.replace(`${to.project}-${to.stack}-`, "")}`;
+  const old = new Map(from.resources.map((resource) => [resource.urn, resource]));
+  const kept = new Set(to.resources.map(({ urn }) => urn));
+  const result = { create: [] as string[], update: [] as string[], replace: [] as string[], delete: [] as string[] };
+  for (const resource of to.resources) {
+    if (!resource.type.startsWith("aws:") && !resource.type.startsWith("docker:")) continue;
+    const before = old.get(resource.urn);
+    const name = label(resource.type, resource.name);
+    if (before === undefined) {
+      result.create.push(name);
+      continue;
+    }
+    const changed = [...new Set([...Object.keys(before.inputs), ...Object.keys(resource.inputs)])].filter(
+      (key) => JSON.stringify(before.inputs[key]) !== JSON.stringify(resource.inputs[key]),
+    );
+    if (changed.some((key) => REPLACING[resource.type]?.includes(key))) result.replace.push(name);
+    else if (changed.length > 0) result.update.push(name);
+  }
+  for (const resource of from.resources) {
+    if (!kept.has(resource.urn) && resource.type.startsWith("aws:"))
+      result.delete.push(label(resource.type, resource.name));
+  }
+  for (const names of Object.values(result)) names.sort();
+  return result;
+}
+
+async function rotation(stack: StackName, from: Record<string, string>, to: Record<string, string>): Promise<Plan> {
+  return plan(await declareProgram({ stack, config: from }), await declareProgram({ stack, config: to }));
+}
+
+const GREEN = { egressSlots: '{"green":{}}', egressSlot: "green" };
+const BLUE = {
+  egressSlots: '{"green":{"quarantine":{"reason":"1015","since":"2026-01-31"}},"blue":{}}',
+  egressSlot: "blue",
+};
+
+describe("rotation", () => {
+  it("of a NAT gateway makes one address and one NAT, moves the routes, and deletes the old NAT alone", async () => {
+    expect(await rotation("prod", GREEN, BLUE)).toEqual({
+      create: ["Eip address-blue-a", "NatGateway nat-blue-a"],
+      update: [
+        "Dashboard dashboard",
+        "MetricAlarm NatPacketDrops-a",
+        "MetricAlarm NatPortErrors-a",
+        "Route private-default-a",
+        "Route private-default-b",
+        "Service service",
+      ],
+      replace: ["TaskDefinition task"],
+      delete: ["NatGateway nat-green-a"],
+    });
+  });
+
+  it("onto a parked address makes none", async () => {
+    const parked = { egressSlots: '{"green":{},"blue":{}}', egressSlot: "green" };
+    const { create, replace, delete: gone } = await rotation("prod", parked, { ...parked, egressSlot: "blue" });
+    expect({ create, replace, gone }).toEqual({
+      create: ["NatGateway nat-blue-a"],
+      replace: ["TaskDefinition task"],
+      gone: ["NatGateway nat-green-a"],
+    });
+  });
+
+  it("of a NAT in each of two zones does so zone by zone", async () => {
+    const two = { natZones: '["a","b"]' };
+    const { create, replace, delete: gone } = await rotation("prod", { ...GREEN, ...two }, { ...BLUE, ...two });
+    expect({ create, replace, gone }).toEqual({
+      create: ["Eip address-blue-a", "Eip address-blue-b", "NatGateway nat-blue-a", "NatGateway nat-blue-b"],
+      replace: ["TaskDefinition task"],
+      gone: ["NatGateway nat-green-a", "NatGateway nat-green-b"],
+    });
+  });
+
+  it("of a NAT instance keeps to the same pattern", async () => {
+    expect(await rotation("dev", GREEN, BLUE)).toEqual({
+      create: [
+        "EipAssociation nat-blue-a",
+        "Eip address-blue-a",
+        "Instance nat-blue-a",
+        "SecurityGroup nat-blue-a",
+      ].sort(),
+      update: ["MetricAlarm NatProcessor-a", "MetricAlarm NatStatus-a", "Route private-default-a", "Service service"],
+      replace: ["TaskDefinition task"],
+      delete: ["EipAssociation nat-green-a", "Instance nat-green-a", "SecurityGroup nat-green-a"],
+    });
+  });
+
+  it("tells the parked addresses and what they cost", async () => {
+    const { outputs } = await declareProgram({ stack: "prod", config: BLUE });
+    expect(outputs).toMatchObject({
+      egressSlot: "blue",
+      parkedAddresses: { green: { a: expect.stringMatching(/^203\.0\.113\./) } },
+      parkedUsdPerMonth: 3.65,
+    });
+  });
+
+  it("adding a zone moves nothing that stands", async () => {
+    const { replace, delete: gone } = await rotation("prod", {}, { zones: '["a","b","c"]' });
+    expect({ replace, gone }).toEqual({ replace: [], gone: [] });
+  });
+
+  it("adding the second NAT keeps the first address and NAT", async () => {
+    const result = await rotation("prod", {}, { natZones: '["a","b"]' });
+    expect(result.create).toEqual(expect.arrayContaining(["Eip address-green-b", "NatGateway nat-green-b"]));
+    expect(result.delete).toEqual([]);
+    expect(result.replace).toEqual(["TaskDefinition task"]);
+  });
+});
