@@ -41,7 +41,7 @@ export interface Dispatcher {
   position(shard: number): Position | undefined;
   /** From now on no handler starts and no event is taken in: all of it stays unfinished, for the replay. */
   stopStarting(): void;
-  /** Resolves once no handler runs; rejects with the signal's reason, after aborting what still runs. */
+  /** Resolves once no handler runs and none is about to; rejects with the signal's reason, after aborting what still runs. */
   drained(signal: AbortSignal): Promise<void>;
 }
 
@@ -141,7 +141,6 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       if (!running.delete(context)) return false;
       lanes.release(job.key);
       settle(job.positions, job.shard, job.sequence);
-      if (running.size === 0) for (const resolve of idle) resolve();
       return true;
     };
     let result: unknown;
@@ -185,6 +184,8 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     telemetry.level("HandlersRunning", running.size);
     telemetry.level("HandlersWaiting", lanes.waiting);
     watchWaiting();
+    // Also nothing waits then, unless nothing may start.
+    if (running.size === 0) for (const done of idle) done();
   };
 
   const sessionOf = (shard: number, sequence: number, type: string): Positions => {

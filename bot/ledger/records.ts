@@ -21,7 +21,17 @@ export function newerSessions(
   if (checked === undefined) throw new LedgerError("unwritable", "a session to keep lacks a field; this is a bug");
   const newest = (sessions: readonly StoredSession[]): number =>
     Math.max(...sessions.map(({ writtenAt }) => writtenAt));
-  return checked.length > 0 && newest(checked) < newest(kept) ? kept : checked;
+  const isOlder = checked.length > 0 && newest(checked) < newest(kept);
+  // A session's own numbers say more than a wall clock, which may be set back between two checkpoints.
+  return isOlder && !checked.some((session) => isFurther(session, kept)) ? kept : checked;
+}
+
+/** Whether a session goes on from where it is kept. */
+function isFurther(next: StoredSession, kept: readonly StoredSession[]): boolean {
+  const before = kept.find(({ shard, sessionId }) => shard === next.shard && sessionId === next.sessionId);
+  if (before === undefined) return false;
+  const above = (session: StoredSession): number => session.finishedAbove?.length ?? 0;
+  return next.sequence === before.sequence ? above(next) > above(before) : next.sequence > before.sequence;
 }
 
 /** The kept starts with one more, in order and bounded. */

@@ -368,6 +368,19 @@ describe("the drain", () => {
     expect(clock.pending()).toBe(0);
   });
 
+  it("waits for what waits as well, unless told to start nothing", async () => {
+    const { clock, message, dispatcher, started } = bench(() => clock.sleep(1_000));
+    for (const sequence of [1, 2, 3]) message(sequence);
+    let drained = false;
+    void dispatcher.drained(new AbortController().signal).then(() => {
+      drained = true;
+    });
+    await clock.advance(2_999);
+    expect([drained, started]).toEqual([false, [1, 2, 3]]);
+    await clock.advance(1);
+    expect(drained).toBe(true);
+  });
+
   it("resolves at once when nothing runs", async () => {
     const { dispatcher } = bench(never);
     dispatcher.stopStarting();

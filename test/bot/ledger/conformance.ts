@@ -65,10 +65,14 @@ export function conforms(open: () => Ledger): void {
       fc.asyncProperty(times, async (writtenAts) => {
         const ledger = open();
         await Promise.all(
-          writtenAts.map((writtenAt) => ledger.writeSessions([session({ sequence: writtenAt, writtenAt })])),
+          writtenAts.map((writtenAt) =>
+            ledger.writeSessions([session({ sessionId: `at ${writtenAt}`, sequence: writtenAt, writtenAt })]),
+          ),
         );
         const newest = Math.max(...writtenAts);
-        expect(await ledger.readSessions()).toEqual([session({ sequence: newest, writtenAt: newest })]);
+        expect(await ledger.readSessions()).toEqual([
+          session({ sessionId: `at ${newest}`, sequence: newest, writtenAt: newest }),
+        ]);
       }),
       { numRuns: 20 },
     );
@@ -79,6 +83,21 @@ export function conforms(open: () => Ledger): void {
     await ledger.writeSessions([session({ sequence: 1 })]);
     await ledger.writeSessions([session({ sequence: 2 })]);
     expect(await ledger.readSessions()).toEqual([session({ sequence: 2 })]);
+  });
+
+  it.each([
+    ["a later dispatch", { sequence: 43 }],
+    ["one more finished above it", { finishedAbove: [44, 45] }],
+  ])("takes a session's own progress for newer than a clock that was set back: %s", async (_what, further) => {
+    const ledger = open();
+    const old = session({ finishedAbove: [44] });
+    await ledger.writeSessions([old, session({ shard: 1 })]);
+    const next = [session({ finishedAbove: [44], ...further, writtenAt: 1 }), session({ shard: 1, writtenAt: 1 })];
+    await ledger.writeSessions(next);
+    expect(await ledger.readSessions()).toEqual(next);
+    // The other one, which has come less far, is the older one by any measure.
+    await ledger.writeSessions([{ ...old, sequence: 41, writtenAt: 0 }]);
+    expect(await ledger.readSessions()).toEqual(next);
   });
 
   it.each([
