@@ -107,7 +107,8 @@ export class Bucket {
     if (this.#knowledge.kind === "limited") {
       this.#doubts += 1;
       for (const window of this.#knowledge.windows) {
-        this.#doubtsEnd = Math.max(this.#doubtsEnd, now + window.period);
+        // A leaking bucket seen nearly full told a part of its period only; twice what was seen is a fair guess.
+        this.#doubtsEnd = Math.max(this.#doubtsEnd, now + window.period * Math.min(window.limit, 2));
         // The one that would have told this window's end is gone.
         if (this.#inFlight === 1) window.resetAt ??= now + window.period;
       }
