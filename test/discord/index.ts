@@ -65,6 +65,16 @@ export interface MessageToSend {
   readonly mentionsBot?: boolean;
 }
 
+export interface SessionView {
+  readonly id: string;
+  readonly shard: number;
+  readonly shardCount: number;
+  readonly intents: number;
+  /** The last sequence given out, heard or not. */
+  readonly sequence: number;
+  readonly attached: boolean;
+}
+
 export interface SimulatedDiscord {
   readonly apiUrl: string;
   readonly gatewayUrl: string;
@@ -78,6 +88,8 @@ export interface SimulatedDiscord {
   readonly faults: { readonly gateway: GatewayFaults; readonly rest: RestFaults };
   /** Shard ids with a live session on a connection. */
   readyShards(): readonly number[];
+  /** Sessions that a RESUME could still reach. */
+  sessions(): readonly SessionView[];
   /** The presence that a shard has set last. */
   presence(shard: number): unknown;
   /** Sends an event to the sessions that its server, shard and intents entitle. */
@@ -160,6 +172,10 @@ export async function startSimulatedDiscord(options: SimulatedDiscordOptions): P
     requests: rest.requests,
     faults: { gateway: new GatewayFaults(hub, gateway), rest: new RestFaults(rest) },
     readyShards: () => hub.readyShards(),
+    sessions: () =>
+      hub.sessions.map(({ identity: { id, shard, intents }, sequence, attached }) => {
+        return { id, shard: shard.id, shardCount: shard.count, intents, sequence, attached };
+      }),
     presence: (shard) => hub.presences.get(shard),
     dispatch: (type, data) => hub.dispatch(type, data),
     sendMessage({ guildId, channelId, authorId, content, mentionsBot = false }) {

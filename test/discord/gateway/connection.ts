@@ -195,8 +195,11 @@ export class Connection {
     this.#socket.blackHole();
   }
 
-  ignoreClose(): void {
-    this.#socket.ignoreClose();
+  /** The client's close is answered after `afterMs`, or never. */
+  ignoreClose(afterMs: number | undefined): void {
+    this.#socket.ignoreClose((answer) => {
+      if (afterMs !== undefined) this.#hub.timers.after(afterMs, answer);
+    });
   }
 
   reset(): void {

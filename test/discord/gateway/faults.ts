@@ -63,9 +63,14 @@ export class GatewayFaults {
     }
   }
 
-  /** The client's close frame is never answered, and the TCP connection not ended. */
-  ignoreClose(target: Target): void {
-    for (const connection of this.#connections(target)) connection.ignoreClose();
+  /** The client's close frame is answered after `afterMs`, or never, nor is the TCP connection ended. */
+  ignoreClose(target: Target, afterMs?: number): void {
+    for (const connection of this.#connections(target)) connection.ignoreClose(afterMs);
+  }
+
+  /** zlib-stream messages come in two frames each (events/gateway#zlib-stream). */
+  splitFrames(on: boolean): void {
+    this.#hub.script.splitFrames = on;
   }
 
   /** Op 7; the connection is closed with 1001 after 5 s. */

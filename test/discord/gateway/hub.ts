@@ -30,6 +30,7 @@ export interface Script {
   readonly replayCuts: number[];
   duplicates: number;
   drops: number;
+  splitFrames: boolean;
 }
 
 /** Which session got an event, and under which number. */
@@ -54,6 +55,7 @@ export class Hub {
     replayCuts: [],
     duplicates: 0,
     drops: 0,
+    splitFrames: false,
   };
   readonly #sessions = new Map<string, Session>();
   readonly #holders = new Map<Session, Connection>();

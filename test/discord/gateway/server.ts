@@ -100,6 +100,13 @@ export class GatewayServer {
     if (decodeURIComponent(request.url ?? "").includes(hub.token.value)) {
       journal.violate("dial.token-in-url", `${host} host`);
     }
+    // A connection that was accepted before the port closed gets no further.
+    if (!this.#listeners(host).every((listener) => listener.accepting)) {
+      journal.counts.dialsRefused++;
+      raw.destroy();
+      journal.changed();
+      return;
+    }
     const { fatal } = hub;
     if (fatal !== undefined && now - fatal.at > hub.options.inFlightGraceMs) {
       journal.violate("dial.after-fatal", `${Math.round(now - fatal.at)} ms after close ${fatal.code}`);
@@ -130,6 +137,7 @@ export class GatewayServer {
     const gatewaySocket = new GatewaySocket(socket, raw, compression ?? "none", {
       message: (text, bytes) => connection.receive(text, bytes),
       ended: (code) => connection.ended(code),
+      splits: () => hub.script.splitFrames,
     });
     const connection = new Connection(hub, gatewaySocket, host, parameters);
     hub.connections.add(connection);

@@ -23,7 +23,7 @@ export interface EdgeHit {
 /** Discord publishes nothing on probing a ban; the simulator bears one cheap request a minute where the wait is long or unknown. */
 const PROBE_GAP_MS = 60_000;
 const LONG_WAIT_MS = 600_000;
-const PROBE_ROUTE = "GET /gateway";
+const PROBE_ROUTES: ReadonlySet<string> = new Set(["GET /gateway", "dial"]);
 
 interface Announced {
   readonly at: number;
@@ -87,7 +87,7 @@ export class Edge {
     const wait = announced.until === undefined ? Number.POSITIVE_INFINITY : announced.until - announced.at;
     if (announced.until !== undefined && now >= announced.until) return undefined;
     if (connection !== announced.connection && now - announced.at <= this.#graceMs) return undefined;
-    const mayProbe = announced.until === undefined || (wait > LONG_WAIT_MS && route === PROBE_ROUTE);
+    const mayProbe = announced.until === undefined || (wait > LONG_WAIT_MS && PROBE_ROUTES.has(route));
     const gap = now - announced.lastHitAt;
     if (mayProbe && gap >= PROBE_GAP_MS) return undefined;
     return announced.until === undefined
