@@ -1,0 +1,89 @@
+// The interface that a bot module is handed, put together from the runtime's parts.
+
+import type {
+  Bot,
+  DispatchType,
+  Handler,
+  HandlerContext,
+  Handlers,
+  Members,
+  MembersQuery,
+  Presence,
+  Rest,
+} from "./defineBot.ts";
+import type { Telemetry } from "./telemetry/telemetry.ts";
+
+/** What the runtime lends to the face; the fleet's parts exist from the first dial on. */
+export interface BotFaceParts {
+  readonly rest: Rest;
+  readonly telemetry: Telemetry;
+  readonly handlers: Handlers;
+  userId(): string | undefined;
+  setPresence(presence: Presence, target: { readonly shard?: number }): void;
+  requestGuildMembers(query: MembersQuery, signal: AbortSignal | undefined): Promise<Members>;
+  status(): unknown;
+  stop(options: { readonly keepSessions?: boolean }): Promise<void>;
+}
+
+/** The face, and what the dispatcher asks for a type's handler. */
+export interface BotFace {
+  readonly bot: Bot;
+  handlerOf(type: string): ((data: unknown, context: HandlerContext) => Promise<void>) | undefined;
+}
+
+// A handler of any one type, as it is kept: the type's name under which it stands is what makes its data fit.
+type KeptHandler = (data: never, bot: Bot, context: HandlerContext) => unknown;
+
+// Discord: content of at most 2,000 code points, and nobody is pinged unless asked for (resources/message).
+const QUIET = { parse: [], replied_user: false } as const;
+
+export function createBotFace(parts: BotFaceParts): BotFace {
+  const kept = new Map<string, KeptHandler[]>();
+  for (const [type, handler] of Object.entries(parts.handlers)) {
+    if (typeof handler === "function") kept.set(type, [handler]);
+  }
+
+  const create = async (channelId: string, body: Readonly<Record<string, unknown>>): Promise<string> => {
+    const message = await parts.rest.request({
+      method: "POST",
+      path: `/channels/${channelId}/messages`,
+      body: { ...body, allowed_mentions: QUIET },
+    });
+    return messageId(message);
+  };
+
+  const bot: Bot = {
+    get userId() {
+      return parts.userId();
+    },
+    rest: parts.rest,
+    on<Type extends DispatchType>(type: Type, handler: Handler<Type>) {
+      kept.set(type, [...(kept.get(type) ?? []), handler]);
+    },
+    send: (channelId, content) => create(channelId, { content }),
+    reply: (message, content) =>
+      create(message.channel_id, { content, message_reference: { message_id: message.id, fail_if_not_exists: false } }),
+    setPresence: (presence, target = {}) => parts.setPresence(presence, target),
+    requestGuildMembers: (query, signal) => parts.requestGuildMembers(query, signal),
+    status: parts.status,
+    stop: (options = {}) => parts.stop(options),
+    log: (level, message, fields) => parts.telemetry.log(level, message, fields),
+  };
+
+  return {
+    bot,
+    handlerOf(type) {
+      const handlers = kept.get(type);
+      if (handlers === undefined) return undefined;
+      return async (data, context) => {
+        for (const handler of handlers) await handler(data as never, bot, context);
+      };
+    },
+  };
+}
+
+function messageId(message: unknown): string {
+  const id = typeof message === "object" && message !== null ? Reflect.get(message, "id") : undefined;
+  if (typeof id === "string") return id;
+  throw new Error("Discord answered Create Message without an id; the message may or may not exist");
+}

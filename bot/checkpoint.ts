@@ -1,0 +1,58 @@
+// Keeps the sessions in the ledger: every few seconds when they moved, and at once when asked; never in an event's way.
+
+import type { Cancel, Clock } from "./clock.ts";
+import type { Ledger, StoredSession } from "./ledger/ledger.ts";
+import type { Telemetry } from "./telemetry/telemetry.ts";
+
+// A crash replays what came since the last checkpoint; Discord keeps sessions for minutes, so seconds are fresh enough.
+const CHECKPOINT_EVERY_MS = 5_000;
+
+export interface Checkpoint {
+  start(): void;
+  /** Writes now if anything moved. A ledger that fails is reported, and tried again at the next turn. */
+  write(): Promise<void>;
+  /** Leaves no session behind: they were ended, and a successor must not try them. */
+  forget(): Promise<void>;
+  stop(): void;
+}
+
+export function createCheckpoint(parts: {
+  readonly clock: Clock;
+  readonly ledger: Ledger;
+  readonly telemetry: Telemetry;
+  sessions(): readonly StoredSession[];
+}): Checkpoint {
+  const { clock, ledger, telemetry } = parts;
+  let written = "[]";
+  let writing: Promise<void> = Promise.resolve();
+  let cancel: Cancel | undefined;
+
+  const writeOnce = async (sessions: readonly StoredSession[]): Promise<void> => {
+    const moved = JSON.stringify(sessions.map((session) => ({ ...session, writtenAt: 0 })));
+    if (moved === written) return;
+    try {
+      await ledger.writeSessions(sessions);
+      written = moved;
+      telemetry.level("LedgerUnreachable", 0);
+    } catch (error) {
+      telemetry.level("LedgerUnreachable", 1);
+      telemetry.event("ledger.unreachable", { error: String(error) });
+    }
+  };
+
+  // One write after the other: a slow one must not be overtaken by its successor.
+  const after = (sessions: () => readonly StoredSession[]): Promise<void> => {
+    writing = writing.then(() => writeOnce(sessions()));
+    return writing;
+  };
+  const write = (): Promise<void> => after(parts.sessions);
+
+  const turn = (): void => {
+    cancel = clock.schedule(CHECKPOINT_EVERY_MS, () => {
+      void write();
+      turn();
+    });
+  };
+
+  return { start: turn, write, forget: () => after(() => []), stop: () => cancel?.() };
+}

@@ -1,0 +1,33 @@
+// Finds and loads the bot module that BOT_MODULE names, and says what is wrong with it.
+
+import { existsSync } from "node:fs";
+import path from "node:path";
+import { pathToFileURL } from "node:url";
+import { type BotDefinition, definitionProblems, isBotDefinition } from "./defineBot.ts";
+
+const PACKAGE_ROOT = path.resolve(import.meta.dirname, "..");
+
+export type LoadedModule =
+  | { readonly ok: true; readonly definition: BotDefinition; readonly file: string }
+  | { readonly ok: false; readonly problem: string; readonly cause?: unknown };
+
+/**
+ * Imports a bot module. A relative path is looked for from the working directory first, then from the package, so that
+ * the default works from wherever the process was started.
+ */
+export async function loadBotModule(given: string): Promise<LoadedModule> {
+  const candidates = [path.resolve(given), path.resolve(PACKAGE_ROOT, given)];
+  const file = candidates.find((candidate) => existsSync(candidate));
+  if (file === undefined)
+    return { ok: false, problem: `is "${given}"; there is no such file, give a path to a module` };
+  let exported: unknown;
+  try {
+    exported = await import(pathToFileURL(file).href);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    return { ok: false, problem: `is "${given}"; loading it failed: ${reason}`, cause };
+  }
+  const definition = typeof exported === "object" && exported !== null ? Reflect.get(exported, "default") : undefined;
+  if (isBotDefinition(definition)) return { ok: true, definition, file };
+  return { ok: false, problem: `is "${given}"; it ${definitionProblems(definition).join("; it ")}` };
+}

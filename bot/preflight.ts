@@ -1,0 +1,82 @@
+// What is checked before the first dial: the ledger answers, and Discord takes the token. A doubt passes, a refusal does not.
+
+import type { Clock } from "./clock.ts";
+import type { GatewayInfo } from "./gateway/identify.ts";
+import type { Ledger, StoredRefusal, StoredSession } from "./ledger/ledger.ts";
+import { LedgerError } from "./ledger/ledgerError.ts";
+import type { Telemetry } from "./telemetry/telemetry.ts";
+
+/** What an earlier process left. */
+export interface Kept {
+  readonly sessions: readonly StoredSession[];
+  /** Starts before this one. */
+  readonly starts: readonly number[];
+  readonly refusal: StoredRefusal | undefined;
+}
+
+/**
+ * Reads the ledger and notes this start in it. What is damaged counts as empty, and is reported.
+ * @throws LedgerError when the ledger cannot be read or written at all: then nothing would outlive this process.
+ */
+export async function readLedger(ledger: Ledger, telemetry: Telemetry, now: number): Promise<Kept> {
+  const read = async <Value>(part: Promise<Value>, empty: Value): Promise<Value> => {
+    try {
+      return await part;
+    } catch (error) {
+      if (!(error instanceof LedgerError && error.kind === "damaged")) throw error;
+      telemetry.event("ledger.unreachable", { error: error.message });
+      return empty;
+    }
+  };
+  const kept: Kept = {
+    sessions: await read(ledger.readSessions(), []),
+    starts: await read(ledger.readStarts(), []),
+    refusal: await read(ledger.readRefusal(), undefined),
+  };
+  await ledger.recordStart(now);
+  return kept;
+}
+
+export type TokenCheck =
+  | { readonly outcome: "taken"; readonly gateway: GatewayInfo }
+  /** The edge, a 5xx, a timeout: says nothing about the token, and a restart would only make it worse. */
+  | { readonly outcome: "unclear"; readonly cause: unknown }
+  | { readonly outcome: "refused" };
+
+// Room for a retry of a slow API, well within ECS's start period of 120 s.
+const TOKEN_DEADLINE_MS = 30_000;
+// A refusal is believed when it is repeated: Discord answers 401 for moments in its own outages.
+const SECOND_LOOK_MS = 5_000;
+
+/**
+ * Asks GET /gateway/bot, and a second time when the first answer is a refusal.
+ * @param ask one request; a fresh client each time, since a client that was refused sends nothing more.
+ */
+export async function checkToken(parts: {
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  /** Milliseconds before the first question. */
+  readonly firstLookMs: number;
+  ask(signal: AbortSignal): Promise<GatewayInfo>;
+  isRefusal(error: unknown): boolean;
+}): Promise<TokenCheck> {
+  const { clock, signal } = parts;
+  const once = async (): Promise<TokenCheck> => {
+    const late = new AbortController();
+    const cancel = clock.schedule(TOKEN_DEADLINE_MS, () =>
+      late.abort(new Error(`no answer to GET /gateway/bot within ${TOKEN_DEADLINE_MS} ms`)),
+    );
+    try {
+      return { outcome: "taken", gateway: await parts.ask(AbortSignal.any([signal, late.signal])) };
+    } catch (cause) {
+      return parts.isRefusal(cause) ? { outcome: "refused" } : { outcome: "unclear", cause };
+    } finally {
+      cancel();
+    }
+  };
+  if (parts.firstLookMs > 0) await clock.sleep(parts.firstLookMs, signal);
+  const first = await once();
+  if (first.outcome !== "refused") return first;
+  await clock.sleep(SECOND_LOOK_MS, signal);
+  return once();
+}

@@ -1,0 +1,382 @@
+// The composition root: the one place where gateway, REST, ledger, telemetry and a bot module are put together.
+
+import { intentBits, intentNames } from "../shared/application.ts";
+import type { Environment } from "../shared/environment.ts";
+import { createBotFace } from "./botFace.ts";
+import { createCheckpoint } from "./checkpoint.ts";
+import type { Clock, Random } from "./clock.ts";
+import type { BotDefinition } from "./defineBot.ts";
+import { createDispatcher } from "./gateway/dispatch.ts";
+import { createFleet, type Fleet, type GatewayInfo } from "./gateway/fleet.ts";
+import { gatewayInfo } from "./gatewayInfo.ts";
+import { readyUserId, userIdOf } from "./identity.ts";
+import { fingerprintOf, tokenHash } from "./ledger/hash.ts";
+import type { Ledger, StoredRefusal, StoredSession } from "./ledger/ledger.ts";
+import { LedgerError } from "./ledger/ledgerError.ts";
+import { checkToken, type Kept, readLedger } from "./preflight.ts";
+import { crashLoopPauseMs } from "./resilience/crashLoop.ts";
+import { createRestClient, type RestClient, RestError } from "./rest/client.ts";
+import { type BotState, describeState } from "./state.ts";
+import type { RunningTelemetry } from "./telemetry/telemetryDriver.ts";
+
+/** How the process ends; an orchestrator and a person both read it. */
+export const EXIT = { asked: 0, bug: 70, refused: 77, configuration: 78 } as const;
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+
+/** reference#user-agent: the name must come first, then where to find the library and its version. */
+const USER_AGENT = "DiscordBot (https://github.com/mooring-bot/mooring, 0.1.0)";
+
+// A question that has waited for 5 min is not waited for any more; a handler of 15 min outlives its interaction's token
+// (interactions/receiving-and-responding: 15 min).
+const WAIT_DEADLINE_MS = 300_000;
+const RUN_DEADLINE_MS = 900_000;
+// A start that does more than open things up must not keep the bot from its users.
+const START_DEADLINE_MS = 10_000;
+// A state that outlived its own deadline by a minute is our bug, and a restart is the cure.
+const STUCK_AFTER_MS = 60_000;
+// Discord closes a few sockets at any time, which says nothing about the deployment.
+const READY_SHARE = 0.9;
+// A start that took over sessions is a deploy; its echoes (a dip in ready shards) are over within 5 min.
+const DEPLOY_ECHO_MS = 300_000;
+// A refusal can be mended in the developer portal, where no setting of ours changes: after an hour one start may ask again.
+const REFUSAL_HOLDS_MS = 3_600_000;
+// What a crash may still take for its checkpoint and its closes.
+const CRASH_DEADLINE_MS = 1_000;
+// A running bot's 401 is believed when it lasts: Discord's own outages have answered 401 for moments.
+const REFUSAL_LASTS_MS = 60_000;
+
+/** Why Discord refuses the bot, and what a person must do about it. */
+export interface Refusal {
+  readonly code: string;
+  readonly fix: string;
+}
+
+const REFUSED_TOKEN: Refusal = {
+  code: "401",
+  fix: "Discord does not take DISCORD_TOKEN: make a new token in the developer portal (Bot, Reset Token) and install it",
+};
+
+export interface RuntimeParts {
+  readonly environment: Environment;
+  readonly definition: BotDefinition;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly telemetry: RunningTelemetry;
+  readonly ledger: Ledger;
+}
+
+/** Where a run stands. `parked`: Discord refuses the bot, and the process waits for a person. */
+export type Phase =
+  | { readonly phase: "preflight" }
+  | { readonly phase: "running" }
+  | { readonly phase: "parked"; readonly code: string; readonly fix: string }
+  | { readonly phase: "ending" };
+
+export interface Runtime {
+  /** Settles when the run is over. */
+  readonly ended: Promise<ExitCode>;
+  /** Checks, starts the bot module, dials. A refusal ends or parks the run by itself; anything thrown is a bug. */
+  run(): Promise<void>;
+  /** Finishes what runs, keeps the sessions if asked to (default: on SIGTERM, if the ledger outlives us), ends with 0. */
+  drain(signal: string, keepSessions?: boolean): Promise<void>;
+  /** An error that nobody caught: saves what can be saved at once, ends with 70. */
+  crash(error: unknown): Promise<void>;
+  live(): boolean;
+  ready(): boolean;
+  /** The object of GET /state. */
+  state(): BotState;
+}
+
+/** Puts the parts together; nothing is sent before `run`. */
+export function createRuntime(parts: RuntimeParts): Runtime {
+  const { environment, definition, clock, random, telemetry, ledger } = parts;
+  const token = environment.DISCORD_TOKEN;
+  const intents = intentBits(definition.intents);
+  const fingerprint = fingerprintOf(token, intents, `${environment.SHARD_IDS ?? "all"} of ${environment.SHARD_COUNT}`);
+  const startedAt = clock.now();
+  const { promise: ended, resolve: end } = Promise.withResolvers<ExitCode>();
+  let phase: Phase = { phase: "preflight" };
+  let fleet: Fleet | undefined;
+  let userId = userIdOf(token);
+  let wasReady = false;
+  const ending = new AbortController();
+
+  const newRest = (): RestClient =>
+    createRestClient({
+      clock,
+      random,
+      telemetry,
+      userAgent: USER_AGENT,
+      apiUrl: environment.DISCORD_API_URL,
+      token,
+      globalPerSecond: environment.REST_GLOBAL_PER_SECOND,
+      addresses: environment.EGRESS_ADDRESSES ?? [],
+      onEdge(edge) {
+        // A ban of one route says nothing about the address.
+        fleet?.setRestBan(edge.state === "banned" && edge.route === null ? edge.untilWall : undefined);
+        showEdge();
+      },
+      onUnauthorized() {
+        if (phase.phase === "running") void doubtToken();
+      },
+    });
+  let rest = newRest();
+
+  /** Asks whether Discord takes the token with a client of its own, since one that was refused sends nothing more. */
+  const askToken = (firstLookMs: number) =>
+    checkToken({
+      clock,
+      signal: ending.signal,
+      firstLookMs,
+      async ask(signal) {
+        if (rest.status().unauthorized) {
+          void rest.stop(0);
+          rest = newRest();
+        }
+        return gatewayInfo(rest, signal);
+      },
+      isRefusal: (error) => error instanceof RestError && error.kind === "unauthorized",
+    });
+
+  const dispatcher = createDispatcher({
+    clock,
+    telemetry,
+    handler: (type) => face.handlerOf(type),
+    waitDeadlineMs: WAIT_DEADLINE_MS,
+    runDeadlineMs: RUN_DEADLINE_MS,
+  });
+
+  const checkpoint = createCheckpoint({ clock, ledger, telemetry, sessions: () => fleet?.sessions() ?? [] });
+
+  const face = createBotFace({
+    rest: { request: (call) => rest.request(call) },
+    telemetry,
+    handlers: definition.handlers ?? {},
+    userId: () => userId,
+    setPresence: (presence, target) => dialled().setPresence(presence, target),
+    requestGuildMembers: (query, signal) => dialled().requestGuildMembers(query, signal),
+    status: state,
+    stop: ({ keepSessions }) => drain("stop", keepSessions),
+  });
+
+  function dialled(): Fleet {
+    if (fleet !== undefined) return fleet;
+    throw new Error("the gateway is not dialled before `start` has returned; call this from a handler");
+  }
+
+  function createFleetFrom(stored: readonly StoredSession[], known: GatewayInfo | undefined, pauseMs: number): Fleet {
+    let fresh = known;
+    return createFleet({
+      clock,
+      random,
+      telemetry,
+      userAgent: USER_AGENT,
+      token,
+      intents,
+      intentNames: intentNames(intents),
+      shardCount: environment.SHARD_COUNT,
+      shardIds: environment.SHARD_IDS,
+      compression: environment.GATEWAY_COMPRESSION,
+      gatewayUrl: environment.DISCORD_GATEWAY_URL,
+      identifyReserve: environment.IDENTIFY_RESERVE,
+      identifyOverride: environment.IDENTIFY_OVERRIDE,
+      identifyDelayMs: pauseMs,
+      storedSessions: stored,
+      async fetchGateway(signal) {
+        // Preflight has just asked, and the route allows two calls in 5 s.
+        const answer = fresh ?? (await gatewayInfo(rest, signal));
+        fresh = undefined;
+        return answer;
+      },
+      onDispatch,
+      onSession: dispatcher.onSession,
+      finished(shard) {
+        const position = dispatcher.position(shard);
+        if (position === undefined) return { sequence: 0, finishedAbove: [], unfinished: [] };
+        return { ...position, sequence: position.finished };
+      },
+      onFatal: (refusal) => void refuse(refusal, "new"),
+      onEdge: showEdge,
+    });
+  }
+
+  function onDispatch(shard: number, sequence: number, type: string, data: unknown): void {
+    if (type === "READY") userId = readyUserId(data) ?? userId;
+    try {
+      definition.onDispatch?.(shard, sequence, type, data);
+    } catch (error) {
+      telemetry.log("error", "the bot module's onDispatch threw", { error: String(error), type });
+    }
+    dispatcher.dispatch(shard, sequence, type, data);
+    // The shard itself turns ready after the dispatch that tells so.
+    if (!wasReady && (type === "READY" || type === "RESUMED")) queueMicrotask(noteReady);
+  }
+
+  function noteReady(): void {
+    const status = fleet?.status();
+    if (wasReady || status === undefined || status.readyShare < 1) return;
+    wasReady = true;
+    telemetry.event("bot.ready", { shards: status.ready, tookMs: Math.round(clock.now() - startedAt) });
+  }
+
+  function showEdge(): void {
+    const banned = rest.status().edge.state === "banned" || fleet?.status().edge.state === "banned";
+    telemetry.level("EdgeBanned", banned ? 1 : 0);
+  }
+
+  async function run(): Promise<void> {
+    let kept: Kept;
+    try {
+      kept = await readLedger(ledger, telemetry, clock.wall());
+    } catch (error) {
+      if (!(error instanceof LedgerError)) throw error;
+      telemetry.event("configuration.invalid", { problems: [`LEDGER ${error.message}`] });
+      finish(EXIT.configuration);
+      return;
+    }
+    const { refusal } = kept;
+    if (refusal?.fingerprint === fingerprint && clock.wall() - refusal.writtenAt < REFUSAL_HOLDS_MS) {
+      await refuse({ code: refusal.code, fix: refusal.fix }, "remembered");
+      return;
+    }
+    // A session that Discord gave for this token proves it as well as a request would, and costs none.
+    const proven = kept.sessions.some((session) => session.tokenHash === tokenHash(token));
+    const check = proven ? undefined : await askToken(0);
+    if (check?.outcome === "refused") return refuse(REFUSED_TOKEN, "new");
+    if (check?.outcome === "unclear") {
+      telemetry.log("warn", "GET /gateway/bot gave no clear answer about the token; the bot goes on", {
+        error: String(check.cause),
+      });
+    }
+    if (ending.signal.aborted) return;
+    phase = { phase: "running" };
+    await startModule();
+    if (ending.signal.aborted) return;
+    for (const session of kept.sessions) dispatcher.restore(session);
+    if (proven) showDeploy();
+    const known = check?.outcome === "taken" ? check.gateway : undefined;
+    fleet = createFleetFrom(kept.sessions, known, crashLoopPauseMs(kept.starts, clock.wall()));
+    const { edge } = rest.status();
+    if (edge.until !== null) fleet.setRestBan(Date.parse(edge.until));
+    fleet.start();
+    checkpoint.start();
+  }
+
+  async function startModule(): Promise<void> {
+    const late = new AbortController();
+    const waited = clock.sleep(START_DEADLINE_MS, late.signal).then(
+      () => telemetry.log("warn", `the bot module's start has not returned within ${START_DEADLINE_MS} ms; dialling`),
+      () => {},
+    );
+    const started = Promise.resolve(definition.start?.(face.bot));
+    started.catch((error: unknown) => void crash(error));
+    await Promise.race([started, waited]);
+    late.abort();
+  }
+
+  function showDeploy(): void {
+    telemetry.level("DeployRunning", 1);
+    clock.schedule(DEPLOY_ECHO_MS, () => {
+      if (!ending.signal.aborted) telemetry.level("DeployRunning", 0);
+    });
+  }
+
+  /** Requests have stopped with a 401; a minute later one asks whether it was meant. */
+  async function doubtToken(): Promise<void> {
+    try {
+      const check = await askToken(REFUSAL_LASTS_MS);
+      if (check.outcome === "refused") await refuse(REFUSED_TOKEN, "new");
+    } catch (error) {
+      if (!ending.signal.aborted) throw error;
+    }
+  }
+
+  /** Discord refuses the bot. Before preflight has passed the process ends, so that a deployment can roll back. */
+  async function refuse(refusal: Refusal, kind: "new" | "remembered"): Promise<void> {
+    if (phase.phase === "parked" || phase.phase === "ending") return;
+    const parks = environment.ON_FATAL === "park" && (phase.phase === "running" || kind === "remembered");
+    phase = parks ? { phase: "parked", ...refusal } : { phase: "ending" };
+    telemetry.level("Fatal", 1);
+    telemetry.event("fatal", refusal);
+    telemetry.flush();
+    checkpoint.stop();
+    if (kind === "new") await remember({ ...refusal, fingerprint, writtenAt: clock.wall() });
+    await Promise.all([fleet?.stop({ keepSessions: true }), rest.stop(0)]);
+    if (!parks) finish(EXIT.refused);
+  }
+
+  async function remember(refusal: StoredRefusal): Promise<void> {
+    try {
+      await ledger.writeRefusal(refusal);
+    } catch (error) {
+      telemetry.event("ledger.unreachable", { error: String(error) });
+    }
+  }
+
+  async function drain(signal: string, keepSessions = ledger.persistent && signal !== "SIGINT"): Promise<void> {
+    if (phase.phase === "ending") return;
+    phase = { phase: "ending" };
+    const since = clock.now();
+    telemetry.level("DeployRunning", 1);
+    telemetry.event("bot.draining", { signal, keepSessions: keepSessions ? "yes" : "no" });
+    checkpoint.stop();
+    // A kept session replays what has not been started; without one, only what is here now can still be handled.
+    if (keepSessions) {
+      dispatcher.stopStarting();
+      await checkpoint.write();
+    }
+    await fleet?.stop({ keepSessions });
+    const late = new AbortController();
+    const cancel = clock.schedule(environment.DRAIN_MS, () => late.abort(new Error("DRAIN_MS is over")));
+    await dispatcher.drained(late.signal).catch(() => {});
+    await rest.stop(Math.max(0, environment.DRAIN_MS - (clock.now() - since)));
+    cancel();
+    // Handlers that ended meanwhile need no replay; a session that was ended must not be tried again.
+    if (keepSessions) await checkpoint.write();
+    else await checkpoint.forget();
+    finish(EXIT.asked, since);
+  }
+
+  async function crash(error: unknown): Promise<void> {
+    if (phase.phase === "ending") return;
+    phase = { phase: "ending" };
+    const since = clock.now();
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    telemetry.log("error", "an error that nothing caught ends the bot", { error: text });
+    telemetry.flush();
+    checkpoint.stop();
+    const saved = checkpoint.write().then(() => fleet?.stop({ keepSessions: true }));
+    await Promise.race([saved, clock.sleep(CRASH_DEADLINE_MS)]);
+    finish(EXIT.bug, since);
+  }
+
+  function finish(exitCode: ExitCode, since = startedAt): void {
+    ending.abort(new Error("the bot is ending"));
+    telemetry.flush();
+    telemetry.stop();
+    telemetry.event("bot.stopped", { tookMs: Math.round(clock.now() - since), exitCode });
+    end(exitCode);
+  }
+
+  function live(): boolean {
+    if (phase.phase === "preflight") return false;
+    const stuck = fleet?.status().shards.some(({ deadline }) => {
+      return deadline !== null && clock.wall() - Date.parse(deadline) > STUCK_AFTER_MS;
+    });
+    return stuck !== true;
+  }
+
+  const ready = (): boolean => phase.phase === "running" && (fleet?.status().readyShare ?? 0) >= READY_SHARE;
+
+  function state(): BotState {
+    return describeState({
+      phase,
+      fleet: fleet?.status(),
+      rest: rest.status(),
+      metrics: telemetry.totals(),
+      now: clock.wall(),
+    });
+  }
+
+  return { ended, run, drain, crash, live, ready, state };
+}
