@@ -8,6 +8,7 @@ import type { Members, MembersQuery, Presence } from "../defineBot.ts";
 import type { StoredSession } from "../ledger/ledger.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import { type Connect, connect, type EdgeRefusal } from "./connection.ts";
+import { delayUntil } from "./delay.ts";
 import { dialQueue } from "./dialQueue.ts";
 import { gatewayReader } from "./gatewayReader.ts";
 import { type GatewayInfo, type IdentifyStep, identifyQueue } from "./identify.ts";
@@ -173,7 +174,7 @@ export function createFleet(options: FleetOptions): Fleet {
     }
     ticking = false;
     wake();
-    if (wakeAt !== null && phase === "running") wake = clock.schedule(Math.max(0, wakeAt - clock.now()), tick);
+    if (wakeAt !== null && phase === "running") wake = clock.schedule(delayUntil(wakeAt, clock), tick);
   };
 
   const spendIdentify = (id: number): void => {

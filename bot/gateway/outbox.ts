@@ -34,6 +34,8 @@ export interface Outbox {
   drain(now: number): readonly string[];
   /** When the next queued payload may go; null: none waits. */
   nextAt(now: number): number | null;
+  /** When `take` will find room. */
+  roomAt(now: number): number;
   /** When the next urgent payload may go. */
   urgentAt(now: number): number;
   /** Counts a payload that is not queued here against the normal limit; false: no room now. */
@@ -91,6 +93,7 @@ export function createOutbox(limit: number = DEFAULT_LIMIT): Outbox {
       return going;
     },
     nextAt: (now) => (queue.length === 0 ? null : roomAt(now, normal)),
+    roomAt: (now) => roomAt(now, normal),
     urgentAt: (now) => roomAt(now, URGENT_LIMIT),
     take: (now) => count(now, normal),
     queued: () => queue.length,

@@ -5,6 +5,7 @@ import type { Presence } from "../defineBot.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import { closeMeaning } from "./closeCodes.ts";
 import type { Connect, Connection, EdgeRefusal } from "./connection.ts";
+import { delayUntil } from "./delay.ts";
 import type { Compression } from "./inflate.ts";
 import { createOutbox, OutboxError } from "./outbox.ts";
 import { presenceKeeper } from "./presence.ts";
@@ -135,7 +136,7 @@ export function createShard(context: ShardContext, stored: Session | null, ports
     }
     if (wake !== undefined && wake.at <= at) return;
     wake?.cancel();
-    const cancel = clock.schedule(at - clock.now(), () => {
+    const cancel = clock.schedule(delayUntil(at, clock), () => {
       wake = undefined;
       run({ kind: "timer" });
     });
@@ -287,14 +288,14 @@ export function createShard(context: ShardContext, stored: Session | null, ports
       write(JSON.stringify({ op: OPCODE.PRESENCE_UPDATE, d: presenceData(update) }));
     }
     for (const text of outbox.drain(now)) write(text);
-    const next = [presence.nextAt(now), outbox.nextAt(now)].filter((at) => at !== null);
-    if (next.length > 0) armFlush(Math.max(Math.min(...next), now + 1));
+    const waits = [presence.nextAt(now), outbox.nextAt(now)].filter((at) => at !== null);
+    if (waits.length > 0) armFlush(Math.max(Math.min(...waits), outbox.roomAt(now)));
   };
 
   const armFlush = (at: number): void => {
     if (flush !== undefined && flush.at <= at) return;
     flush?.cancel();
-    const cancel = clock.schedule(at - clock.now(), () => {
+    const cancel = clock.schedule(delayUntil(at, clock), () => {
       flush = undefined;
       pump();
     });

@@ -26,6 +26,7 @@ export interface Peer {
   deaf: boolean;
   readonly openedAt: number;
   receivedAt: number[];
+  presencesAt: number[];
   send(payload: object): void;
   /** The server ends the connection; undefined cuts it without a close frame. */
   end(code: number | undefined): void;
@@ -121,6 +122,7 @@ export function virtualGateway(clock: Clock, random: Random): VirtualGateway {
       deaf: false,
       openedAt: clock.now(),
       receivedAt: [],
+      presencesAt: [],
       send(payload) {
         const text = JSON.stringify(payload);
         if (!peer.open || peer.deaf) return;
@@ -185,6 +187,13 @@ export function virtualGateway(clock: Clock, random: Random): VirtualGateway {
     if (peer.receivedAt.length > 120) complain(`${peer.receivedAt.length} payloads in 60 s on one connection`);
   };
 
+  const countPresence = (peer: Peer): void => {
+    const now = clock.now();
+    peer.presencesAt = peer.presencesAt.filter((at) => now - at < 20_000);
+    peer.presencesAt.push(now);
+    if (peer.presencesAt.length > 5) complain(`${peer.presencesAt.length} presence updates in 20 s`);
+  };
+
   const receive = (peer: Peer, payload: unknown): void => {
     countPayload(peer);
     const op = field(payload, "op");
@@ -192,6 +201,7 @@ export function virtualGateway(clock: Clock, random: Random): VirtualGateway {
     if (op === 1 && peer.acknowledges) peer.send({ op: 11 });
     if (op === 2) identify(peer, Number((field(data, "shard") as unknown[])[0]));
     if (op === 6) resume(peer, String(field(data, "session_id")), Number(field(data, "seq")));
+    if (op === 3) countPresence(peer);
     if (op !== 1 && op !== 2 && op !== 6 && peer.session === undefined) complain(`op ${String(op)} before READY`);
   };
 
