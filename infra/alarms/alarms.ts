@@ -3,7 +3,7 @@
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import type { Severity } from "../paging.ts";
-import { type AlarmRule, type CompositeRule, type Reaction, runbookSection } from "./rules.ts";
+import { type AlarmRule, type CompositeRule, type Reaction, runbookSection } from "./rule.ts";
 
 export interface AlarmsArgs {
   /** `<project>-<stack>`; alarm names are `<name>-<rule>`, and the topics let only those publish. */

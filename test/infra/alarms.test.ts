@@ -4,7 +4,9 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { dashboardBody } from "../../infra/alarms/dashboard.ts";
-import { botRules, COMPOSITE_RULES, eventRules, platformRules, runbookSection } from "../../infra/alarms/rules.ts";
+import { eventRules, platformRules } from "../../infra/alarms/platformRules.ts";
+import { runbookSection } from "../../infra/alarms/rule.ts";
+import { botRules, COMPOSITE_RULES } from "../../infra/alarms/rules.ts";
 import { METRICS, metricNames } from "../../shared/metrics.ts";
 import { REPOSITORY_ROOT } from "./stackFile.ts";
 
