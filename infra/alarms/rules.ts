@@ -185,7 +185,7 @@ export function botRules(args: BotRuleArgs): readonly AlarmRule[] {
       "Read ledger.unreachable in the log; make no deploy before it clears.",
     ),
     rule(
-      "DeadMan",
+      "BotSilent",
       "Heartbeat",
       "page",
       {
@@ -218,7 +218,7 @@ export const COMPOSITE_RULES: readonly CompositeRule[] = [
   {
     name: "GatewayDown",
     expression:
-      "(ALARM(ShardsNotReady) OR ALARM(MissedHeartbeatAcks)) AND NOT (ALARM(EdgeBannedLately) OR ALARM(Fatal) OR ALARM(TokenDanger) OR ALARM(DeadMan) OR ALARM(DeployRunning))",
+      "(ALARM(ShardsNotReady) OR ALARM(MissedHeartbeatAcks)) AND NOT (ALARM(EdgeBannedLately) OR ALARM(Fatal) OR ALARM(TokenDanger) OR ALARM(BotSilent) OR ALARM(DeployRunning))",
     reaction: "page",
     meaning: "Shards are not ready or lose their connections, and no known cause explains it.",
     firstAction: "Read shard.state in the log for close codes, and Discord's status page.",

@@ -42,7 +42,7 @@ describe("rules", () => {
       const kind = metricOf(source.metric)?.kind;
       // Two exceptions with a reason: silence is what the dead man is for, and a silent deploy must not hide him.
       const expected =
-        name === "DeadMan" ? "breaching" : name === "DeployRunning" || kind !== "level" ? "notBreaching" : "ignore";
+        name === "BotSilent" ? "breaching" : name === "DeployRunning" || kind !== "level" ? "notBreaching" : "ignore";
       expect(when.missing).toBe(expected);
     },
   );
@@ -80,7 +80,7 @@ describe("rules", () => {
       const causes = [...holding.matchAll(/ALARM\((\w+)\)/g)].map((match) => match[1] ?? "");
       expect(consequences.length * causes.length, name).toBeGreaterThan(0);
       for (const consequence of consequences) {
-        for (const cause of causes.filter((each) => each !== "DeadMan" && each !== "DeployRunning")) {
+        for (const cause of causes.filter((each) => each !== "BotSilent" && each !== "DeployRunning")) {
           expect(toStart(consequence), `${consequence} behind ${cause}`).toBeGreaterThan(toStart(cause));
           expect(toEnd(consequence), `${consequence} behind ${cause}`).toBeLessThan(toEnd(cause));
         }
