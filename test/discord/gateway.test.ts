@@ -162,6 +162,30 @@ describe("IDENTIFY", () => {
     expect(await again.end()).toBe(4004);
   });
 
+  it("with a token that was reset closes with 4004, and a person's fix makes it good", async () => {
+    await start();
+    discord.faults.gateway.revokeToken();
+    const refused = new TestClient(discord.gatewayUrl);
+    await refused.next(10);
+    refused.identify();
+    expect(await refused.end()).toBe(4004);
+    expect(rules()).toEqual(["identify.token"]);
+    discord.faults.gateway.forgive();
+    await clock.advance(2_000);
+    await ready();
+    expect(rules()).toEqual(["identify.token"]);
+  });
+
+  it("must have a shard count of the assigned multiple", async () => {
+    await start({ shardMultiple: 4, shards: 8, maxConcurrency: 8 });
+    await ready({ shard: [0, 8] });
+    const client = new TestClient(discord.gatewayUrl);
+    await client.next(10);
+    client.identify({ shard: [1, 6] });
+    expect(await client.end()).toBe(4010);
+    expect(rules()).toEqual(["identify.shard"]);
+  });
+
   it("twice on a connection closes with 4005, and the session lives", async () => {
     await start();
     const held = await ready();
@@ -188,6 +212,28 @@ describe("IDENTIFY", () => {
     await clock.advance(90_000);
     await ready();
     expect(rules()).toEqual(["identify.resumable"]);
+  });
+
+  it("with other intents throws nothing away: such a session could not be resumed for them", async () => {
+    await start();
+    const held = await ready();
+    held.client.close(4000);
+    await discord.waitFor("gone");
+    await clock.advance(5_000);
+    await ready({ intents: INTENTS | (1 << 10) });
+    expect(rules()).toEqual([]);
+  });
+
+  it("without GUILDS brings no server, with it one in an outage as unavailable", async () => {
+    await start({ guilds: 2 });
+    const [broken = "", whole] = discord.world.guilds.keys();
+    discord.faults.gateway.guild(broken, "unavailable");
+    const without = await ready({ intents: 1 << 9 });
+    expect(without.client.received.map(({ t }) => t)).toEqual([null, "READY", null]);
+    await clock.advance(5_000);
+    const { client } = await ready();
+    expect((await client.next("GUILD_DELETE")).d).toEqual({ id: broken, unavailable: true });
+    expect((await client.next("GUILD_CREATE")).d).toMatchObject({ id: whole, unavailable: false });
   });
 
   it("on the resume host is wrong, unless op 9 came before", async () => {
@@ -373,11 +419,16 @@ describe("sending", () => {
   it("a member list comes in chunks, and again only after 30 s", async () => {
     await start({ privilegedIntents: 1 << 1 });
     const [guildId = ""] = discord.world.guilds.keys();
-    for (let count = 0; count < 1_500; count++) discord.world.addMember(guildId);
+    // With the bot and the owner that is one more than a chunk holds.
+    for (let count = 0; count < 999; count++) discord.world.addMember(guildId);
     const { client } = await ready({ intents: INTENTS | (1 << 1) });
     const ask = (nonce: string) => client.send(8, { guild_id: guildId, query: "", limit: 0, nonce });
     ask("first");
     await client.until(() => client.received.filter(({ t }) => t === "GUILD_MEMBERS_CHUNK").length === 2);
+    const chunks = client.received
+      .filter(({ t }) => t === "GUILD_MEMBERS_CHUNK")
+      .map(({ d }) => Object(d).members.length);
+    expect(chunks).toEqual([1_000, 1]);
     expect(rules()).toEqual([]);
     await clock.advance(10_000);
     ask("second");
@@ -391,7 +442,68 @@ describe("sending", () => {
   });
 });
 
+describe("member queries", () => {
+  it.each([
+    {
+      name: "of several servers serve the first",
+      fields: { guild_id: ["", "1"], query: "x", limit: 1 },
+      answered: true,
+    },
+    { name: "of all members need GUILD_MEMBERS", fields: { query: "", limit: 0 }, answered: false },
+    { name: "with presences need GUILD_PRESENCES", fields: { query: "x", limit: 1, presences: true }, answered: false },
+  ])("$name, and are counted", async ({ fields, answered }) => {
+    await start();
+    const [guildId = ""] = discord.world.guilds.keys();
+    const { client } = await ready();
+    client.send(8, { guild_id: guildId, ...fields, ...("guild_id" in fields ? { guild_id: [guildId, "1"] } : {}) });
+    await discord.waitFor(() => discord.violations.length === 1);
+    if (answered) expect((await client.next("GUILD_MEMBERS_CHUNK")).d).toMatchObject({ guild_id: guildId });
+    expect(client.received.some(({ t }) => t === "GUILD_MEMBERS_CHUNK")).toBe(answered);
+    expect(rules()).toEqual(["send.members"]);
+  });
+
+  it("by id name those that are not found, and drop a nonce of more than 32 bytes", async () => {
+    await start();
+    const [guild] = discord.world.guilds.values();
+    const { client } = await ready();
+    client.send(8, { guild_id: guild?.id, user_ids: [guild?.ownerId, "1"], nonce: "n".repeat(33) });
+    const { d } = await client.next("GUILD_MEMBERS_CHUNK");
+    expect(d).toMatchObject({
+      chunk_index: 0,
+      chunk_count: 1,
+      not_found: ["1"],
+      members: [{ user: { id: guild?.ownerId } }],
+    });
+    expect(Object(d).nonce).toBeUndefined();
+    expect(rules()).toEqual([]);
+  });
+});
+
 describe("heartbeats", () => {
+  it("in time move the deadline on, for as long as they come", async () => {
+    await start();
+    const { client } = await ready();
+    for (let beat = 0; beat < 5; beat++) {
+      const before = client.received.length;
+      await clock.advance(41_250);
+      client.send(1, 2);
+      await client.next(11, before);
+    }
+    expect(rules()).toEqual([]);
+  });
+
+  it("go on from the sequence that RESUME named", async () => {
+    await start();
+    const held = await ready();
+    held.client.close(4000);
+    await discord.waitFor("gone");
+    const again = await resume(held, 2);
+    await again.next("RESUMED");
+    again.send(1, 1);
+    await again.next(11);
+    expect(rules()).toEqual(["heartbeat.sequence"]);
+  });
+
   it("late by half an interval close the connection, and the session lives", async () => {
     await start();
     const held = await ready();
@@ -447,7 +559,10 @@ describe("dialling", () => {
     await refused.next(10);
     refused.identify({ intents: 1 << 15 });
     await refused.end();
-    await clock.advance(1_001);
+    await clock.advance(1_000);
+    await new TestClient(discord.gatewayUrl).next(10);
+    expect(rules()).toEqual(["identify.disallowed-intents"]);
+    await clock.advance(1);
     await new TestClient(discord.gatewayUrl).next(10);
     expect(rules()).toEqual(["identify.disallowed-intents", "dial.after-fatal"]);
     discord.faults.gateway.setPrivilegedIntents(1 << 15);

@@ -102,6 +102,11 @@ describe("a bucket", () => {
     const later = await call("DELETE", `/channels/${channelId}/messages/${older}`);
     expect([gone.status, later.status]).toEqual([204, 204]);
     expect([gone.headers["x-ratelimit-limit"], later.headers["x-ratelimit-limit"]]).toEqual(["5", "3"]);
+    // 2015-01-01 and a day: older than 14 days, whether it exists or not.
+    const ancient = await call("DELETE", `/channels/${channelId}/messages/${BigInt(86_400_000) << 22n}`);
+    const thirteenDays = BigInt(clock.wall() - 13 * 86_400_000 - 1_420_070_400_000) << 22n;
+    const recent = await call("DELETE", `/channels/${channelId}/messages/${thirteenDays}`);
+    expect([ancient.headers["x-ratelimit-limit"], recent.headers["x-ratelimit-limit"]]).toEqual(["30", "5"]);
     expect(gone.headers["x-ratelimit-bucket"]).not.toBe(later.headers["x-ratelimit-bucket"]);
   });
 
@@ -273,6 +278,19 @@ describe("refusals", () => {
     expect((await call("GET", "/gateway")).status).toBe(200);
   });
 
+  it("are forgotten after 10 min", async () => {
+    await start({ invalidRequestLimit: 10 });
+    const ask = () => call("GET", "/users/@me", undefined, { authorization: "Bot wrong" });
+    await times(5, ask);
+    await clock.advance(599_999);
+    await times(4, ask);
+    await clock.advance(1);
+    await times(5, ask);
+    expect((await call("GET", "/gateway")).status).toBe(200);
+    await ask();
+    expect((await call("GET", "/gateway")).status).toBe(429);
+  });
+
   it("a body needs a Content-Type that the API takes, and must be JSON then", async () => {
     await start();
     expect(await call("POST", `/channels/${channelId}/messages`, "{", {})).toMatchObject({
@@ -337,9 +355,11 @@ describe("messages", () => {
     await start();
     const [guild] = discord.world.guilds.values();
     discord.sendMessage({ guildId: guild?.id, channelId, authorId: guild?.ownerId ?? "", content: "hidden" });
+    const author = guild?.ownerId ?? "";
+    discord.sendMessage({ guildId: guild?.id, channelId, authorId: author, content: "for you", mentionsBot: true });
     await post("own");
-    const listed = await call("GET", `/channels/${channelId}/messages?limit=2`);
-    expect(listed.body).toMatchObject([{ content: "own" }, { content: "" }]);
+    const listed = await call("GET", `/channels/${channelId}/messages?limit=3`);
+    expect(listed.body).toMatchObject([{ content: "own" }, { content: "for you" }, { content: "" }]);
   });
 
   it("carry files, recorded by name, size and digest", async () => {

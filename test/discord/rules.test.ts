@@ -2,6 +2,7 @@
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { ALL_INTENTS, PRIVILEGED_INTENTS, shardOf, snowflakeTime, wantsEvent } from "./protocol.ts";
 import { type Bucket, FixedBucket, LeakyBucket } from "./rules/bucket.ts";
 import { Edge } from "./rules/edge.ts";
 import { Heartbeat } from "./rules/heartbeat.ts";
@@ -16,6 +17,48 @@ const times = fc.array(fc.nat(2_000), { minLength: 1, maxLength: 200 }).map((gap
   return gaps.map((gap) => {
     now += gap;
     return now;
+  });
+});
+
+describe("Discord's numbers", () => {
+  const bits = (mask: number): number[] =>
+    Array.from({ length: 32 }, (_, bit) => bit).filter((bit) => (mask >>> bit) & 1);
+
+  it("intents are 0 to 16, 20, 21, 24 and 25; 1, 8 and 15 are privileged", () => {
+    expect(bits(ALL_INTENTS)).toEqual([...Array(17).keys(), 20, 21, 24, 25]);
+    expect(bits(PRIVILEGED_INTENTS)).toEqual([1, 8, 15]);
+  });
+
+  it.each([
+    { type: "GUILD_ROLE_CREATE", inGuild: true, bit: 0 },
+    { type: "GUILD_MEMBER_ADD", inGuild: true, bit: 1 },
+    { type: "GUILD_BAN_ADD", inGuild: true, bit: 2 },
+    { type: "GUILD_EMOJIS_UPDATE", inGuild: true, bit: 3 },
+    { type: "INTEGRATION_CREATE", inGuild: true, bit: 4 },
+    { type: "WEBHOOKS_UPDATE", inGuild: true, bit: 5 },
+    { type: "INVITE_CREATE", inGuild: true, bit: 6 },
+    { type: "VOICE_STATE_UPDATE", inGuild: true, bit: 7 },
+    { type: "PRESENCE_UPDATE", inGuild: true, bit: 8 },
+    { type: "MESSAGE_CREATE", inGuild: true, bit: 9 },
+    { type: "MESSAGE_REACTION_ADD", inGuild: true, bit: 10 },
+    { type: "TYPING_START", inGuild: true, bit: 11 },
+    { type: "MESSAGE_CREATE", inGuild: false, bit: 12 },
+    { type: "MESSAGE_REACTION_ADD", inGuild: false, bit: 13 },
+    { type: "TYPING_START", inGuild: false, bit: 14 },
+    { type: "GUILD_SCHEDULED_EVENT_CREATE", inGuild: true, bit: 16 },
+    { type: "AUTO_MODERATION_RULE_CREATE", inGuild: true, bit: 20 },
+    { type: "AUTO_MODERATION_ACTION_EXECUTION", inGuild: true, bit: 21 },
+    { type: "MESSAGE_POLL_VOTE_ADD", inGuild: true, bit: 24 },
+    { type: "MESSAGE_POLL_VOTE_ADD", inGuild: false, bit: 25 },
+  ])("$type, in a server: $inGuild, needs bit $bit alone", ({ type, inGuild, bit }) => {
+    const enough = bits(ALL_INTENTS).filter((one) => wantsEvent(1 << one, type, inGuild));
+    expect(enough).toEqual([bit]);
+  });
+
+  it("a snowflake tells its time, and its server's shard, past 2^53", () => {
+    // The example of reference#snowflakes.
+    expect(snowflakeTime("175928847299117063")).toBe(1_462_015_105_796);
+    expect(shardOf("175928847299117063", 16)).toBe(Number((175928847299117063n / 4_194_304n) % 16n));
   });
 });
 
