@@ -155,6 +155,36 @@ describe("a metric alarm", () => {
     expect(twin.explain("limited")).toContain("actions are disabled");
   });
 
+  it.each([
+    ["GreaterThanThreshold", [9, 10, 11], [false, false, true]],
+    ["GreaterThanOrEqualToThreshold", [9, 10, 11], [false, true, true]],
+    ["LessThanThreshold", [9, 10, 11], [true, false, false]],
+    ["LessThanOrEqualToThreshold", [9, 10, 11], [true, true, false]],
+  ])("compares by %s", (comparisonOperator, counts, breaching) => {
+    const alarmed = counts.map((count) => {
+      const twin = twinOf([...base(), alarm("limited", { comparisonOperator })]);
+      limited(twin, 0, count);
+      twin.advance(START + MINUTE);
+      return twin.alarms()[0]?.state === "ALARM";
+    });
+    expect(alarmed).toEqual(breaching);
+  });
+
+  it("sees datapoints stamped hours back only hours later, and long windows only on the hour", () => {
+    const hour = 60 * MINUTE;
+    const hours = (twin: Twin): string[] =>
+      twin.transitions.filter(({ to }) => to === "ALARM").map(({ at }) => String(Math.floor((at - START) / hour)));
+    const today = twinOf([...base(), alarm("limited", { period: 6 * 3600 })]);
+    today.receive(metricLine({ RateLimited: 11 }, START - 4 * hour), START);
+    today.advance(START + 4 * hour);
+    expect(hours(today)).toEqual(["2"]);
+    const days = twinOf([...base(), alarm("limited", { period: 86_400, evaluationPeriods: 3, datapointsToAlarm: 1 })]);
+    days.receive(metricLine({ RateLimited: 11 }, START - 25 * hour), START);
+    days.advance(START + 60 * hour);
+    expect(hours(days)).toEqual(["48"]);
+    expect(days.transitions.every(({ at }) => at % hour === 0)).toBe(true);
+  });
+
   it("watches AWS's own metrics too", () => {
     const idle = {
       namespace: "AWS/ECS",
@@ -249,6 +279,13 @@ describe("composite alarms", () => {
     twin.advance(START + 9 * MINUTE);
     // OK waits 1.5 min; ALARM at 4 is suppressed at 5; deploying clears at 7, and half a minute later the page goes out.
     expect(pages(twin)).toEqual(["2.5 page OK true", "7.5 page ALARM true"]);
+  });
+
+  it("wait for every child's first evaluation", () => {
+    const quick = alarm("quick", { period: 10, metricName: "Quick", alarmActions: [], okActions: [] });
+    const twin = twinOf([...base(), quick, child("a", "A"), composite("page", "ALARM(a) OR ALARM(quick)")]);
+    twin.advance(START + 2 * MINUTE);
+    expect(pages(twin)).toEqual(["1 page OK true"]);
   });
 
   it.each([

@@ -47,7 +47,7 @@ export function newMetricWatch(alarm: MetricAlarm): MetricWatch {
     phase: "created",
     state: "INSUFFICIENT_DATA",
     since: 0,
-    reason: "created, not yet evaluated",
+    reason: "as it was created",
     extreme: undefined,
     mostBreaching: 0,
     held: 0,
@@ -61,7 +61,7 @@ export function newCompositeWatch(alarm: CompositeAlarm): CompositeWatch {
     phase: "created",
     state: "INSUFFICIENT_DATA",
     since: 0,
-    reason: "created, not yet evaluated",
+    reason: "as it was created",
     suppression: IDLE,
     overtaken: 0,
   };
