@@ -1,0 +1,84 @@
+// The bot as a child process: started as its container would be, its stdout read line by line, never left behind.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import path from "node:path";
+import { createInterface } from "node:readline";
+import type { Clock } from "../../bot/clock.ts";
+
+const ROOT = path.resolve(import.meta.dirname, "../..");
+
+/** Children that still run; `endEveryBot` is the last resort of an interrupted rehearsal. */
+const running = new Set<ChildProcess>();
+
+export interface BotProcessOptions {
+  readonly clock: Clock;
+  readonly environment: Readonly<Record<string, string>>;
+  /** Milliseconds of the clock between SIGTERM and SIGKILL: the task's stop timeout. */
+  readonly stopTimeoutMs: number;
+  onLine(line: string): void;
+}
+
+export interface BotProcess {
+  readonly pid: number;
+  /** Resolves when the process is gone: its exit code, or the signal that ended it. */
+  readonly ended: Promise<number | NodeJS.Signals>;
+  /** What the process wrote to stderr, the last 10,000 characters. */
+  complaints(): string;
+  signal(signal: NodeJS.Signals): void;
+  /** As ECS stops a task: SIGTERM, then SIGKILL after the stop timeout. */
+  stop(): Promise<number | NodeJS.Signals>;
+}
+
+const LONGEST_COMPLAINT = 10_000;
+
+export function startBot({ clock, environment, stopTimeoutMs, onLine }: BotProcessOptions): BotProcess {
+  const child = spawn(process.execPath, ["bot/main.ts"], {
+    cwd: ROOT,
+    env: { ...environment },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  running.add(child);
+  let complaints = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    complaints = (complaints + text).slice(-LONGEST_COMPLAINT);
+  });
+  createInterface({ input: child.stdout, crlfDelay: Number.POSITIVE_INFINITY }).on("line", onLine);
+
+  const ended = new Promise<number | NodeJS.Signals>((resolve) => {
+    child.on("error", (error) => {
+      complaints += String(error);
+      running.delete(child);
+      resolve(-1);
+    });
+    // `close` comes after the last line has been read, `exit` may come before.
+    child.on("close", (code, signal) => {
+      running.delete(child);
+      resolve(code ?? signal ?? -1);
+    });
+  });
+
+  return {
+    pid: child.pid ?? -1,
+    ended,
+    complaints: () => complaints,
+    signal: (signal) => {
+      child.kill(signal);
+    },
+    async stop() {
+      // A stopped (SIGSTOP) process takes no SIGTERM before it goes on.
+      child.kill("SIGCONT");
+      child.kill("SIGTERM");
+      const cancel = clock.schedule(stopTimeoutMs, () => child.kill("SIGKILL"));
+      try {
+        return await ended;
+      } finally {
+        cancel();
+      }
+    },
+  };
+}
+
+/** Kills whatever still runs, at once. */
+export function endEveryBot(): void {
+  for (const child of running) child.kill("SIGKILL");
+}
