@@ -15,6 +15,7 @@ export interface Received {
 
 export interface TinyConnection {
   readonly number: number;
+  readonly path: string;
   readonly query: URLSearchParams;
   readonly userAgent: string | undefined;
   readonly openedAt: number;
@@ -147,10 +148,11 @@ export async function tinyGateway(): Promise<TinyGateway> {
   };
 
   const onConnection = (webSocket: WebSocket, request: IncomingMessage): void => {
-    const query = new URL(request.url ?? "/", gateway.url).searchParams;
+    const { pathname, searchParams: query } = new URL(request.url ?? "/", gateway.url);
     const write = writer(webSocket, query.get("compress"));
     const connection: TinyConnection = {
       number: gateway.connections.length,
+      path: pathname,
       query,
       userAgent: request.headers["user-agent"],
       openedAt: performance.now(),
