@@ -1,0 +1,114 @@
+// The outbox and the presence keeper: Discord's send limits hold for every mix of payloads, and order is kept.
+
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { createOutbox } from "../../../bot/gateway/outbox.ts";
+import { presenceKeeper } from "../../../bot/gateway/presence.ts";
+
+const most = (times: readonly number[], windowMs: number): number =>
+  Math.max(0, ...times.map((from) => times.filter((at) => at >= from && at < from + windowMs).length));
+
+describe("the outbox", () => {
+  it("never passes 115 payloads in 61 s, or 118 with heartbeats, and keeps the order", () => {
+    const steps = fc.array(
+      fc.record({
+        waitMs: fc.integer({ min: 0, max: 20_000 }),
+        urgent: fc.boolean(),
+        offers: fc.integer({ min: 0, max: 60 }),
+      }),
+      { maxLength: 60 },
+    );
+    fc.assert(
+      fc.property(steps, (given) => {
+        const outbox = createOutbox();
+        const all: number[] = [];
+        const normal: string[] = [];
+        const offered: string[] = [];
+        let now = 0;
+        for (const { waitMs, urgent, offers } of given) {
+          now += waitMs;
+          if (urgent && outbox.urgent(now)) all.push(now);
+          for (let offer = 0; offer < offers && outbox.queued() < 1_000; offer++) {
+            offered.push(String(offered.length));
+            outbox.offer(offered.at(-1) ?? "");
+          }
+          const going = outbox.drain(now);
+          normal.push(...going);
+          for (let index = 0; index < going.length; index++) all.push(now);
+          if (going.length > 0) expect(most(all, 61_000)).toBeLessThanOrEqual(118);
+        }
+        expect(most(all, 60_000)).toBeLessThanOrEqual(118);
+        expect(normal).toEqual(offered.slice(0, normal.length));
+      }),
+    );
+  });
+
+  it("sends 115 at once, keeps room for three urgent ones, and goes on after the window", () => {
+    const outbox = createOutbox();
+    for (let number = 0; number < 200; number++) outbox.offer(String(number));
+    expect(outbox.drain(0)).toHaveLength(115);
+    expect(outbox.drain(60_999)).toHaveLength(0);
+    expect([1, 2, 3, 4].map((at) => outbox.urgent(at))).toEqual([true, true, true, false]);
+    expect(outbox.nextAt(5)).toBe(61_000);
+    expect(outbox.drain(61_000)).toHaveLength(85);
+  });
+
+  it("counts anew on a new connection", () => {
+    const outbox = createOutbox();
+    for (let number = 0; number < 130; number++) outbox.offer(String(number));
+    outbox.drain(0);
+    outbox.connect();
+    expect(outbox.drain(1)).toHaveLength(15);
+  });
+
+  it("refuses what is too large or too much, naming the limit", () => {
+    const outbox = createOutbox();
+    expect(() => outbox.offer("x".repeat(4_096))).not.toThrow();
+    expect(() => outbox.offer(`${"x".repeat(4_094)}ä2`)).toThrow(expect.objectContaining({ kind: "tooLarge" }));
+    for (let number = 1; number < 1_000; number++) outbox.offer("x");
+    expect(() => outbox.offer("x")).toThrow(expect.objectContaining({ kind: "full" }));
+  });
+});
+
+describe("the presence", () => {
+  it("goes out at most 5 times in 20 s, the newest wish last", () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 0, max: 8_000 }), { minLength: 1, maxLength: 60 }), (waits) => {
+        const keeper = presenceKeeper();
+        const times: number[] = [];
+        let shown = "";
+        let now = 0;
+        const pump = (): void => {
+          const due = keeper.due(now);
+          if (due === undefined) return;
+          keeper.sent(now);
+          times.push(now);
+          shown = due.activities?.[0]?.name ?? "";
+        };
+        waits.forEach((waitMs, index) => {
+          now += waitMs;
+          keeper.want({ status: "online", activities: [{ name: String(index), type: 0 }] });
+          pump();
+        });
+        for (let next = keeper.nextAt(now); next !== null; next = keeper.nextAt(now)) {
+          now = next;
+          pump();
+        }
+        expect(most(times, 20_000)).toBeLessThanOrEqual(5);
+        expect(shown).toBe(String(waits.length - 1));
+      }),
+    );
+  });
+
+  it("is asserted again after READY, and the same wish twice is sent once", () => {
+    const keeper = presenceKeeper();
+    keeper.assert();
+    expect(keeper.due(0)).toBeUndefined();
+    keeper.want({ status: "idle" });
+    keeper.sent(0);
+    keeper.want({ status: "idle" });
+    expect(keeper.due(1)).toBeUndefined();
+    keeper.assert();
+    expect(keeper.due(2)).toEqual({ status: "idle" });
+  });
+});
