@@ -12,7 +12,7 @@ import {
   type Values,
 } from "./settings/keys.ts";
 
-export type { EgressSlot } from "./settings/keys.ts";
+export type { EgressSlot } from "./settings/slots.ts";
 
 /** Where raw configuration comes from; a secret's content never passes through here. */
 export interface RawConfiguration {

@@ -1,6 +1,7 @@
 // The stack configuration's keys, named once: how each is read, what it defaults to. Pulumi.yaml documents the same keys.
 
 import { integer, oneOf, type Reading, type Syntax, text } from "../../shared/syntax.ts";
+import { SLOT_NAME, slots } from "./slots.ts";
 
 /** The types that a key can be declared with in Pulumi.yaml. */
 export type DeclaredType = "string" | "integer" | "boolean" | "array" | "object";
@@ -10,15 +11,6 @@ export interface Key<Value> {
   readonly syntax: Syntax<Value>;
   /** The text, as the CLI hands it over, that an unset key stands for; lists and objects are JSON. */
   readonly fallback: string;
-}
-
-/** One address of one slot: who owns it, and why it is out of use if it is. */
-export interface EgressSlot {
-  /** Elastic IPs brought along, by zone letter; absent = the stack allocates one per NAT zone. */
-  readonly allocationIds?: Readonly<Record<string, string>>;
-  /** One Elastic IP brought along, short for `allocationIds` while there is one NAT zone. */
-  readonly allocationId?: string;
-  readonly quarantine?: { readonly reason: string; readonly since: string };
 }
 
 const good = <Value>(value: Value): Reading<Value> => ({ ok: true, value });
@@ -76,62 +68,6 @@ function list(pattern: RegExp, each: string, least: number): Syntax<readonly str
   };
 }
 
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-
-const ALLOCATION = /^eipalloc-[0-9a-f]{8,17}$/;
-// The name is part of resource names and may never change afterwards: a new name is a new address.
-const SLOT = /^[a-z][a-z0-9]{0,15}$/;
-const DAY = /^\d{4}-\d{2}-\d{2}$/;
-
-/** The problem of one slot's description, or nothing. */
-function slotProblem(name: string, slot: unknown): string | undefined {
-  if (!SLOT.test(name))
-    return `has a slot "${name}"; a name is lower-case letters and digits, at most 16, such as green`;
-  if (!isRecord(slot))
-    return `has ${name}: ${JSON.stringify(slot)}; write ${name}: {} for an address of the stack's own`;
-  const unknown = Object.keys(slot).find((key) => !["allocationId", "allocationIds", "quarantine"].includes(key));
-  if (unknown !== undefined) return `has ${name}.${unknown}; a slot knows allocationId, allocationIds and quarantine`;
-  const { allocationId, allocationIds, quarantine } = slot;
-  if (allocationId !== undefined && allocationIds !== undefined) {
-    return `has both allocationId and allocationIds in ${name}; keep one`;
-  }
-  if (allocationId !== undefined && !(typeof allocationId === "string" && ALLOCATION.test(allocationId))) {
-    return `has ${name}.allocationId ${JSON.stringify(allocationId)}; it must be an Elastic IP's eipalloc-... id`;
-  }
-  if (allocationIds !== undefined) {
-    const wrong = isRecord(allocationIds)
-      ? Object.entries(allocationIds).find(([zone, id]) => !/^[a-z]$/.test(zone) || !ALLOCATION.test(String(id)))
-      : ["allocationIds", allocationIds];
-    if (wrong !== undefined) {
-      return `has ${name}.allocationIds ${JSON.stringify(wrong)}; it must map zone letters to eipalloc-... ids`;
-    }
-  }
-  if (quarantine !== undefined) {
-    const { reason, since } = isRecord(quarantine) ? quarantine : {};
-    if (typeof reason !== "string" || reason === "" || typeof since !== "string" || !DAY.test(since)) {
-      return `has ${name}.quarantine ${JSON.stringify(quarantine)}; it must be {reason: ..., since: YYYY-MM-DD}`;
-    }
-  }
-  return undefined;
-}
-
-const slots: Syntax<Readonly<Record<string, EgressSlot>>> = {
-  expects: "slots by name, such as {green: {}}",
-  read(given) {
-    const value = json(given);
-    if (!isRecord(value) || Object.keys(value).length === 0) {
-      return bad(`is ${given}; it must be slots by name, such as {green: {}}`);
-    }
-    for (const [name, slot] of Object.entries(value)) {
-      const problem = slotProblem(name, slot);
-      if (problem !== undefined) return bad(problem);
-    }
-    // Every part has just been checked.
-    return good(value as Readonly<Record<string, EgressSlot>>);
-  },
-};
-
 /** An IPv4 network with its length in bits; AWS takes /16 to /28, and a sixteenth of it must still be a subnet. */
 const network: Syntax<string> = {
   expects: "a private IPv4 network from /16 to /24, such as 10.0.0.0/16",
@@ -184,7 +120,7 @@ export const KEYS = {
   natInstanceType: key("string", matching(/^[a-z0-9-]+\.[a-z0-9]+$/, "an EC2 instance type"), "t4g.nano"),
   natImageName: key("string", text, "fck-nat-al2023-hvm-1.4.0-20260701-arm64-ebs"),
   egressSlots: key("object", slots, '{"green":{}}'),
-  egressSlot: key("string", matching(SLOT, "the name of a slot"), "green"),
+  egressSlot: key("string", matching(SLOT_NAME, "the name of a slot"), "green"),
   flowLogs: key("boolean", trueOrFalse, "false"),
 
   imageSource: key("string", oneOf(["build", "digest"]), "build"),

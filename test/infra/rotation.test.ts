@@ -1,6 +1,7 @@
 // Rotating a burned address: the plan between two configurations is exactly the one that is promised.
 
 import { describe, expect, it } from "vitest";
+import { rotate } from "../../infra/tools/rotation.ts";
 import { type DeclaredProgram, declareProgram, type StackName } from "./program.ts";
 
 /** Inputs that AWS cannot change on a living resource, of the types that a rotation touches. */
@@ -129,5 +130,55 @@ describe("rotation", () => {
     expect(result.create).toEqual(expect.arrayContaining(["Eip address-green-b", "NatGateway nat-green-b"]));
     expect(result.delete).toEqual([]);
     expect(result.replace).toEqual(["TaskDefinition task"]);
+  });
+});
+
+describe("rotate", () => {
+  const request = { slots: { green: {} }, from: "green", to: "blue", today: "2026-01-31" };
+
+  it("lists the new slot, marks the old one and makes the new one active", () => {
+    expect(rotate({ ...request, reason: "1015" })).toEqual({
+      ok: true,
+      commands: [
+        ["set", "--path", "egressSlots.green", '{"quarantine":{"reason":"1015","since":"2026-01-31"}}'],
+        ["set", "--path", "egressSlots.blue", "{}"],
+        ["set", "egressSlot", "blue"],
+      ],
+    });
+  });
+
+  it("keeps what a slot brought along, and marks nothing without a reason", () => {
+    const slots = { green: { allocationId: "eipalloc-0123456789abcdef0" }, blue: {} };
+    expect(rotate({ ...request, slots })).toEqual({
+      ok: true,
+      commands: [
+        ["set", "--path", "egressSlots.blue", "{}"],
+        ["set", "--path", "egressSlots.green", '{"allocationId":"eipalloc-0123456789abcdef0"}'],
+        ["set", "egressSlot", "blue"],
+      ],
+    });
+  });
+
+  it.each([
+    ["the active slot", { to: "green" }, /active already/],
+    ["a slot with an odd name", { to: "Blue 2" }, /lower-case/],
+    [
+      "a slot in quarantine",
+      { slots: { green: {}, blue: { quarantine: { reason: "1015", since: "2026-01-01" } } } },
+      /in quarantine since 2026-01-01 \(1015\)/,
+    ],
+  ])("refuses %s", (_, change, says) => {
+    const rotation = rotate({ ...request, ...change });
+    expect(rotation.ok ? "" : rotation.problem).toMatch(says);
+  });
+
+  it("writes what the program reads", async () => {
+    const rotation = rotate({ ...request, reason: "1015" });
+    const slots: Record<string, string> = {};
+    for (const [, flag, path = "", value = ""] of rotation.ok ? rotation.commands : []) {
+      if (flag === "--path") slots[path.replace("egressSlots.", "")] = value;
+    }
+    const config = { egressSlots: JSON.stringify(slots), egressSlot: "blue" };
+    expect((await declareProgram({ stack: "prod", config })).outputs["egressSlot"]).toBe("blue");
   });
 });

@@ -88,6 +88,14 @@ describe("parseSettings", () => {
       "egressSlots",
       /YYYY-MM-DD/,
     ],
+    ["a slot that is a word", { config: { egressSlots: '{"green":"own"}' } }, "egressSlots", /"own".*\{\}/],
+    ["a slot that is a list", { config: { egressSlots: '{"green":[]}' } }, "egressSlots", /\[\].*\{\}/],
+    [
+      "allocations without zones",
+      { config: { egressSlots: `{"green":{"allocationIds":["${ALLOCATION}"]}}` } },
+      "egressSlots",
+      /allocationIds with/,
+    ],
     ["an odd slot name", { config: { egressSlots: '{"Green!":{}}' } }, "egressSlots", /"Green!"/],
     ["an unknown slot key", { config: { egressSlots: '{"green":{"ip":"1.2.3.4"}}' } }, "egressSlots", /green.ip/],
     [
@@ -200,6 +208,15 @@ describe("parseSettings", () => {
         config: {
           natZones: '["b","a"]',
           egressSlots: `{"green":{"allocationIds":{"a":"${ALLOCATION}","b":"${OTHER_ALLOCATION}"}}}`,
+        },
+      },
+    ],
+    [
+      "slots as `pulumi config set --path` writes them",
+      {
+        config: {
+          egressSlot: "blue",
+          egressSlots: `{"green":"{\\"quarantine\\":{\\"reason\\":1015,\\"since\\":\\"2026-01-31\\"}}","blue":"{}"}`,
         },
       },
     ],
