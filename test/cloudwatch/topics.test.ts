@@ -88,6 +88,24 @@ describe("an alarm's notification", () => {
     expect(fromAlarm(...resources)).toEqual({ delivered: false, why: expect.stringContaining(why) });
   });
 
+  it("is lost by a topic in another Region", () => {
+    const topicArn = `arn:aws:sns:us-east-1:${ACCOUNT}:far`;
+    const far = declared("aws:sns/topic:Topic", "far", { name: "far" }, { arn: topicArn });
+    const publication = { service: "cloudwatch.amazonaws.com", sourceArn: ALARM_ARN, topicArn } as const;
+    expect(publish([far], { region: REGION, account: ACCOUNT }, publication)).toEqual({
+      delivered: false,
+      why: `topic far is in Region us-east-1, the alarm in ${REGION}`,
+    });
+  });
+
+  it("reaches a chat channel", () => {
+    const type = "aws:chatbot/slackChannelConfiguration:SlackChannelConfiguration";
+    expect(fromAlarm(topic(), declared(type, "chat", { snsTopicArns: [TOPIC_ARN] }))).toEqual({
+      delivered: true,
+      why: "to slack",
+    });
+  });
+
   it("needs the customer-managed key's policy to let CloudWatch in", () => {
     const encrypted = topic({ kmsMasterKeyId: "key-1" });
     const key = (actions: readonly string[]) => {

@@ -220,9 +220,39 @@ describe("metric filters", () => {
       hits({ dimensions: { Route: "POST /x" }, statistic: "Maximum", threshold: 100 }),
     ]);
     twin.receive('{"ms":250,"route":"POST /x"}', START);
-    twin.receive('{"ms":"250","route":"GET /y"}', START);
     twin.advance(START + MINUTE);
     expect(changes(twin)).toEqual(["1 hits INSUFFICIENT_DATA>ALARM"]);
+  });
+
+  it("make nothing of a matching event whose value is not a number", () => {
+    const twin = twinOf([...base(), filter("{ $.ms = * }", { value: "$.ms" }), hits()]);
+    twin.receive('{"ms":"250"}', START);
+    twin.advance(START + MINUTE);
+    expect(changes(twin)).toEqual(["1 hits INSUFFICIENT_DATA>OK"]);
+    expect(twin.notes()).toEqual(["metric filter filter: an event matched but its value is missing or not a number"]);
+  });
+
+  it("add columns up, as the guide's Apache example does", () => {
+    const twin = twinOf([
+      ...base(),
+      filter("[ip, id, user, timestamp, request, status_code, size]", { value: "$size" }),
+      hits({ threshold: 1195 }),
+    ]);
+    for (const size of [4, 4, 4, 4, 590, 590]) {
+      twin.receive(`127.0.0.1 - bob [10/Oct/2000:11:49:52 -0700] "GET /x HTTP/1.0" 200 ${size}`, START);
+    }
+    twin.advance(START + MINUTE);
+    expect(changes(twin)).toEqual(["1 hits INSUFFICIENT_DATA>ALARM"]);
+  });
+
+  it("refuse what AWS limits: values of dimensions, regular expressions to a log group", () => {
+    const twin = twinOf([...base(), filter("{ $.user = * }", { dimensions: { User: "$.user" } })]);
+    const publish = (): void => {
+      for (let user = 0; user <= 1000; user += 1) twin.receive(JSON.stringify({ user: `u${user}` }), START);
+    };
+    expect(publish).toThrow("more than 1,000 values");
+    expect(() => twinOf([...base(), ...Array.from({ length: 6 }, () => filter("%x%"))])).toThrow("at most 5");
+    expect(() => twinOf([...base(), ...Array.from({ length: 101 }, () => filter("x"))])).toThrow("at most 100");
   });
 
   it("refuse a line on which AWS's answer is not documented", () => {
@@ -567,6 +597,7 @@ describe("what the twin does not implement", () => {
     ["PromQL", alarm("x", { evaluationCriteria: {} }), "evaluationCriteria"],
     ["trimmed means", alarm("x", { statistic: undefined, extendedStatistic: "tm90" }), "extendedStatistic"],
     ["other actions", alarm("x", { alarmActions: ["arn:aws:lambda:eu-central-1:1:function:f"] }), "alarmActions"],
+    ["six actions", alarm("x", { okActions: Array.from({ length: 6 }, () => TOPIC_ARN) }), "okActions"],
     ["a period that AWS rejects", alarm("x", { period: 45 }), "period"],
     ["more datapoints than periods", alarm("x", { datapointsToAlarm: 2 }), "datapointsToAlarm"],
     ["a window of more than a day", alarm("x", { period: 300, evaluationPeriods: 289 }), "evaluationPeriods"],
@@ -590,6 +621,10 @@ describe("what the twin does not implement", () => {
   ])("%s", (_, resource, property) => {
     const refusal = expect.objectContaining({ kind: "cannot-rehearse", resource: resource.name, property });
     expect(() => twinOf([...base(), resource])).toThrow(refusal);
+  });
+
+  it("two alarms of one name", () => {
+    expect(() => twinOf([...base(), alarm("x"), composite("x", "ALARM(x)")])).toThrow("a second alarm is called x");
   });
 
   it("but takes a query that is one plain metric", () => {
