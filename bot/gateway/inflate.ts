@@ -1,6 +1,6 @@
 // Turns a connection's frames into texts: one streaming decompression context a connection, messages strictly in order.
 
-import { createInflate, createZstdDecompress } from "node:zlib";
+import { constants, createInflate, createZstdDecompress, deflateSync, zstdCompressSync } from "node:zlib";
 
 export type Compression = "zstd-stream" | "zlib-stream" | "none";
 
@@ -25,10 +25,147 @@ export interface InflaterEvents {
 /** A zlib-stream message is complete when its bytes end so (events/gateway#transport-compression). */
 const ZLIB_SUFFIX = Buffer.from([0x00, 0x00, 0xff, 0xff]);
 
-/** An inflater for one connection. */
-export function createInflater(compression: Compression, events: InflaterEvents): Inflater {
+/** synchronous: on this thread, at once. streaming: Node's public streams, on another thread. */
+export type InflaterKind = "synchronous" | "streaming";
+
+/** An inflater for one connection, by default of the faster kind that this Node offers. */
+export function createInflater(
+  compression: Compression,
+  events: InflaterEvents,
+  kind: InflaterKind = compression === "none" || !worksSynchronously(compression) ? "streaming" : "synchronous",
+): Inflater {
   if (compression === "none") return plain(events);
-  return streaming(compression, events);
+  return kind === "synchronous" ? synchronous(compression, events) : streaming(compression, events);
+}
+
+/** The part of a zlib stream's private handle that inflates in place; its shape is checked before use. */
+interface Handle {
+  onerror: (message: string) => void;
+  writeSync(flush: number, from: Buffer, at: number, bytes: number, to: Buffer, toAt: number, toBytes: number): void;
+  close(): void;
+}
+
+function isHandle(value: unknown): value is Handle {
+  if (typeof value !== "object" || value === null) return false;
+  return ["writeSync", "close"].every((name) => typeof Reflect.get(value, name) === "function");
+}
+
+/** Where every message of every connection is inflated to, one after the other; larger ones take several rounds. */
+const scratch = Buffer.allocUnsafeSlow(256 * 1024);
+
+/** A message beyond this is not Discord's. */
+const MOST_TEXT_BYTES = 256 * 1024 * 1024;
+
+const tested = new Map<Compression, boolean>();
+
+/** Whether the private handle does in this Node what is expected of it; tried once for each compression. */
+export function worksSynchronously(compression: "zstd-stream" | "zlib-stream"): boolean {
+  const known = tested.get(compression);
+  if (known !== undefined) return known;
+  // Longer than the scratch, so that the rounds are tried too.
+  const probe = "mooring ".repeat(scratch.length / 4);
+  const frame =
+    compression === "zstd-stream"
+      ? zstdCompressSync(probe)
+      : deflateSync(probe, { finishFlush: constants.Z_SYNC_FLUSH });
+  let works = false;
+  try {
+    const inflater = synchronous(compression, {
+      text: (text) => {
+        works = text === probe;
+      },
+      error() {},
+      drained() {},
+    });
+    inflater.push(frame, true);
+    inflater.close();
+  } catch {
+    works = false;
+  }
+  tested.set(compression, works);
+  return works;
+}
+
+/**
+ * Inflates through the private handle: the public streams cross threads for every frame, which costs more time than the
+ * inflating, and memory without bound in a burst.
+ */
+function synchronous(compression: "zstd-stream" | "zlib-stream", events: InflaterEvents): Inflater {
+  // The stream's own output buffer is never used; 64 bytes are the least it takes.
+  const stream =
+    compression === "zstd-stream" ? createZstdDecompress({ chunkSize: 64 }) : createInflate({ chunkSize: 64 });
+  const flush = compression === "zstd-stream" ? constants.ZSTD_e_continue : constants.Z_SYNC_FLUSH;
+  const handle: unknown = Reflect.get(stream, "_handle");
+  const left: unknown = Reflect.get(stream, "_writeState");
+  if (!isHandle(handle) || !(left instanceof Uint32Array))
+    throw new Error("this Node's zlib has another private handle");
+  let failure: string | undefined;
+  let parts: Buffer[] = [];
+  let partBytes = 0;
+  let closed = false;
+  handle.onerror = (message) => {
+    failure = message;
+  };
+
+  const fail = (message: string): void => {
+    close();
+    events.error(new Error(message));
+  };
+
+  const close = (): void => {
+    if (closed) return;
+    closed = true;
+    parts = [];
+    stream.destroy();
+  };
+
+  return {
+    push(data, binary) {
+      if (closed) return;
+      if (!binary) {
+        events.text(data.toString("utf8"));
+        return;
+      }
+      let at = 0;
+      let written: number;
+      for (;;) {
+        handle.writeSync(flush, data, at, data.length - at, scratch, 0, scratch.length);
+        if (failure !== undefined) {
+          fail(failure);
+          return;
+        }
+        written = scratch.length - (left[0] ?? 0);
+        at = data.length - (left[1] ?? 0);
+        if (written < scratch.length) break;
+        parts.push(Buffer.from(scratch));
+        partBytes += written;
+        if (partBytes > MOST_TEXT_BYTES) {
+          fail(`a message has more than ${MOST_TEXT_BYTES} bytes`);
+          return;
+        }
+      }
+      if (!isComplete(compression, data)) {
+        parts.push(Buffer.from(scratch.subarray(0, written)));
+        partBytes += written;
+        return;
+      }
+      let text: string;
+      if (parts.length === 0) text = scratch.toString("utf8", 0, written);
+      else {
+        text = Buffer.concat([...parts, scratch.subarray(0, written)]).toString("utf8");
+        parts = [];
+        partBytes = 0;
+      }
+      if (text !== "") events.text(text);
+    },
+    pending: () => 0,
+    close,
+  };
+}
+
+/** zstd-stream: one frame is one message. zlib-stream: a message may come in several frames. */
+function isComplete(compression: "zstd-stream" | "zlib-stream", frame: Buffer): boolean {
+  return compression === "zstd-stream" || frame.subarray(-ZLIB_SUFFIX.length).equals(ZLIB_SUFFIX);
 }
 
 function plain(events: InflaterEvents): Inflater {
@@ -48,9 +185,6 @@ function streaming(compression: "zstd-stream" | "zlib-stream", events: InflaterE
   let busy = false;
   let closed = false;
 
-  const isComplete = (data: Buffer): boolean =>
-    compression === "zstd-stream" || data.subarray(-ZLIB_SUFFIX.length).equals(ZLIB_SUFFIX);
-
   const fail = (error: Error): void => {
     if (closed) return;
     close();
@@ -67,7 +201,7 @@ function streaming(compression: "zstd-stream" | "zlib-stream", events: InflaterE
 
   const deliver = (data: Buffer): void => {
     // One message may come out in several chunks of up to 16 KiB, and in several frames before the suffix.
-    if (!isComplete(data)) return;
+    if (!isComplete(compression, data)) return;
     const text = parts.length === 1 ? (parts[0] ?? data).toString("utf8") : Buffer.concat(parts).toString("utf8");
     parts = [];
     if (text !== "") events.text(text);

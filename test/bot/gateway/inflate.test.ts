@@ -1,0 +1,105 @@
+// Both kinds of inflater: messages of every size, in order, through one context, and a broken stream told once.
+
+import { once } from "node:events";
+import { constants, createDeflate, createZstdCompress } from "node:zlib";
+import { afterEach, describe, expect, it } from "vitest";
+import { createInflater, type Inflater, type InflaterKind, worksSynchronously } from "../../../bot/gateway/inflate.ts";
+
+type Compressed = "zstd-stream" | "zlib-stream";
+
+/** One context for all texts, flushed after each, as Discord compresses. */
+async function compress(compression: Compressed, texts: readonly string[]): Promise<Buffer[]> {
+  const stream = compression === "zstd-stream" ? createZstdCompress() : createDeflate();
+  const flush = compression === "zstd-stream" ? constants.ZSTD_e_flush : constants.Z_SYNC_FLUSH;
+  let parts: Buffer[] = [];
+  stream.on("data", (part: Buffer) => parts.push(part));
+  const frames: Buffer[] = [];
+  for (const text of texts) {
+    stream.write(text);
+    await new Promise<void>((resolve) => stream.flush(flush, resolve));
+    frames.push(Buffer.concat(parts));
+    parts = [];
+  }
+  stream.destroy();
+  await once(stream, "close");
+  return frames;
+}
+
+const open: Inflater[] = [];
+afterEach(() => {
+  for (const inflater of open.splice(0)) inflater.close();
+});
+
+function collect(compression: Compressed, kind: InflaterKind, expected: number) {
+  const texts: string[] = [];
+  const errors: Error[] = [];
+  const done = Promise.withResolvers<void>();
+  const settle = (): void => {
+    if (texts.length + errors.length >= expected) done.resolve();
+  };
+  const events = {
+    text(text: string) {
+      texts.push(text);
+      settle();
+    },
+    error(error: Error) {
+      errors.push(error);
+      settle();
+    },
+    drained() {},
+  };
+  const inflater = createInflater(compression, events, kind);
+  open.push(inflater);
+  return { inflater, texts, errors, done: done.promise };
+}
+
+const noise = (bytes: number): string =>
+  Array.from({ length: bytes }, (_, index) =>
+    String.fromCharCode(32 + ((index * 7919 * ((index >> 5) + 1)) % 90)),
+  ).join("");
+
+const KINDS = (["zstd-stream", "zlib-stream"] as const).flatMap((compression) =>
+  (["synchronous", "streaming"] as const).map((kind) => ({ compression, kind })),
+);
+
+describe("the inflater", () => {
+  it("has a fast kind in this Node", () => {
+    expect(worksSynchronously("zstd-stream")).toBe(true);
+    expect(worksSynchronously("zlib-stream")).toBe(true);
+  });
+
+  it.each(KINDS)("$compression, $kind: delivers every size in order", async ({ compression, kind }) => {
+    const sizes = [1, 2, 1_000, 16_384, 65_536, 65_537, 262_144, 262_145, 1_500_000, 3, 0x10000];
+    const texts = sizes.map((size, index) => (index % 2 === 0 ? noise(size) : "é".repeat(size)));
+    const frames = await compress(compression, texts);
+    const subject = collect(compression, kind, texts.length);
+    for (const frame of frames) subject.inflater.push(frame, true);
+    await subject.done;
+    expect(subject.texts.map((text) => text.length)).toEqual(texts.map((text) => text.length));
+    expect(subject.texts.every((text, index) => text === texts[index])).toBe(true);
+    expect(subject.errors).toEqual([]);
+  });
+
+  it.each(KINDS)("$compression, $kind: tells a broken stream once and goes silent", async ({ compression, kind }) => {
+    const [good = Buffer.alloc(0)] = await compress(compression, ["good"]);
+    const subject = collect(compression, kind, 2);
+    subject.inflater.push(good, true);
+    subject.inflater.push(Buffer.from("this is no compressed frame\0\0\xff\xff", "latin1"), true);
+    await subject.done;
+    subject.inflater.push(good, true);
+    expect(subject.texts).toEqual(["good"]);
+    expect(subject.errors).toHaveLength(1);
+  });
+
+  it.each(["synchronous", "streaming"] as const)(
+    "zlib-stream, %s: joins a message that comes in pieces",
+    async (kind) => {
+      const frames = await compress("zlib-stream", ["first ä", "second"]);
+      const all = frames.flatMap((frame) => [frame.subarray(0, 5), frame.subarray(5)]);
+      const subject = collect("zlib-stream", kind, 2);
+      for (const piece of all) subject.inflater.push(piece, true);
+      await subject.done;
+      expect(subject.texts).toEqual(["first ä", "second"]);
+    },
+  );
+});
