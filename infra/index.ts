@@ -8,6 +8,7 @@ import { dashboardBody } from "./alarms/dashboard.ts";
 import { eventRules, platformRules } from "./alarms/platformRules.ts";
 import { botRules, COMPOSITE_RULES } from "./alarms/rules.ts";
 import { BotLog } from "./botLog.ts";
+import { DiscordChannel } from "./discordChannel.ts";
 import { FlowLogs } from "./flowLogs.ts";
 import { BotImage } from "./image.ts";
 import { StackKey } from "./key.ts";
@@ -45,17 +46,22 @@ export default async function mooring() {
     zone: nat.zone,
     id: nat.kind === "gateway" ? nat.natGatewayId : nat.instanceId,
   }));
+  const rules = [
+    ...botRules(settings),
+    ...platformRules<pulumi.Output<string>>({ name, logGroup: logGroupName, nats }),
+    ...eventRules(name),
+  ];
   const alarms = new Alarms(name, {
     name,
-    rules: [
-      ...botRules(settings),
-      ...platformRules<pulumi.Output<string>>({ name, logGroup: logGroupName, nats }),
-      ...eventRules(name),
-    ],
+    rules,
     composites: COMPOSITE_RULES,
     topics: paging.topics,
     runbookUrl: settings.runbookUrl,
   });
+  if (secrets.discordWebhookUrl !== undefined) {
+    const silentRules = rules.filter(({ reaction }) => reaction === "part").map((rule) => rule.name);
+    new DiscordChannel(name, { name, region, account, webhookUrl: secrets.discordWebhookUrl, silentRules });
+  }
   if (settings.dashboard) {
     new aws.cloudwatch.Dashboard(`${name}-dashboard`, {
       dashboardName: name,

@@ -111,6 +111,7 @@ export function parseSettings(raw: RawConfiguration): ParsedSettings {
 export interface SecretSettings {
   readonly discordToken: pulumi.Output<string>;
   readonly pagerUrl: pulumi.Output<string> | undefined;
+  readonly discordWebhookUrl: pulumi.Output<string> | undefined;
 }
 
 /** Whether the CLI hands a key over as encrypted. Pulumi has this function for its own `Config`, but no type for it. */
@@ -147,6 +148,10 @@ export function loadSettings(): { readonly settings: Settings; readonly secrets:
   if (!parsed.ok) throw new SettingsError(stack, parsed.problems);
   return {
     settings: parsed.settings,
-    secrets: { discordToken: configuration.requireSecret("discordToken"), pagerUrl: found.get("pagerUrl") },
+    secrets: {
+      discordToken: configuration.requireSecret("discordToken"),
+      pagerUrl: found.get("pagerUrl"),
+      discordWebhookUrl: found.get("discordWebhookUrl"),
+    },
   };
 }

@@ -141,7 +141,12 @@ function checkPaging(values: Values, secrets: ReadonlySet<SecretKeyName>, report
     );
   }
   if (values.production && values.pageEmails.length === 0 && !secrets.has("pagerUrl")) {
-    report("pageEmails", "is empty and pagerUrl is not set; production must page somebody, set one of them");
+    report(
+      "pageEmails",
+      secrets.has("discordWebhookUrl")
+        ? "is empty and pagerUrl is not set; a Discord webhook alone is silent when Discord blocks you, set one of them too"
+        : "is empty and pagerUrl is not set; production must page somebody, set one of them",
+    );
   }
 }
 

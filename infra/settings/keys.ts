@@ -157,6 +157,7 @@ export type Values = {
 export const SECRET_KEYS = {
   discordToken: { required: true, fix: "pulumi config set --secret discordToken" },
   pagerUrl: { required: false, fix: "pulumi config set --secret pagerUrl" },
+  discordWebhookUrl: { required: false, fix: "pulumi config set --secret discordWebhookUrl" },
 } as const;
 
 export type SecretKeyName = keyof typeof SECRET_KEYS;

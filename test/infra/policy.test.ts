@@ -20,6 +20,7 @@ beforeAll(async () => {
         slackChannelId: "C01234567",
         egressSlots: '{"green":{},"blue":{}}',
       },
+      secrets: { discordWebhookUrl: "https://discord.com/api/webhooks/1/placeholder" },
     }),
   );
 });
@@ -57,6 +58,22 @@ const replaced =
 
 /** One or more programs a policy must catch. */
 const BROKEN: Readonly<Record<keyof typeof POLICIES, readonly Change[]>> = {
+  "every word is one that AWS takes": [
+    inputs("MetricAlarm", { treatMissingData: "notbreaching" }, "Memory"),
+    inputs("Service", { availabilityZoneRebalancing: "OFF" }),
+  ],
+  "every alarm is a condition that CloudWatch takes": [
+    inputs("MetricAlarm", { extendedStatistic: "p99" }, "Memory"),
+    inputs("MetricAlarm", { statistic: undefined }, "Memory"),
+    inputs("MetricAlarm", { datapointsToAlarm: 9 }, "Memory"),
+    inputs("MetricAlarm", { period: 90 }, "Memory"),
+  ],
+  "every policy document follows IAM's grammar": [
+    replaced("RolePolicy", "policy", "secretsmanager:GetSecretValue", "GetSecretValue"),
+    replaced("RolePolicy", "policy", "Resource", "Ressource"),
+    replaced("TopicPolicy", "policy", "Principal", "Principle"),
+    replaced("Role", "assumeRolePolicy", "2012-10-17", "2012"),
+  ],
   "no task has a public address": [
     inputs("Service", { networkConfiguration: { assignPublicIp: true, subnets: ["subnet-1"] } }),
     inputs("Service", { networkConfiguration: { subnets: ["subnet-1"] } }),

@@ -47,7 +47,99 @@ export function raisingParts(expression: string): readonly string[] {
   return [...raising.matchAll(/ALARM\("([^"]*)"\)/g)].map((match) => match[1] ?? "");
 }
 
+/** Words that AWS takes, by resource type and input (the provider's documentation of each); its types say only "string". */
+const WORDS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
+  [METRIC_ALARM]: {
+    comparisonOperator: [
+      "GreaterThanOrEqualToThreshold",
+      "GreaterThanThreshold",
+      "LessThanThreshold",
+      "LessThanOrEqualToThreshold",
+    ],
+    treatMissingData: ["missing", "ignore", "breaching", "notBreaching"],
+    statistic: ["SampleCount", "Average", "Sum", "Minimum", "Maximum"],
+    evaluateLowSampleCountPercentiles: ["evaluate", "ignore"],
+  },
+  "aws:budgets/budget:Budget": { budgetType: ["COST"], timeUnit: ["MONTHLY"] },
+  "aws:ec2/eip:Eip": { domain: ["vpc"] },
+  "aws:ec2/flowLog:FlowLog": { trafficType: ["ACCEPT", "REJECT", "ALL"] },
+  "aws:ec2/natGateway:NatGateway": { connectivityType: ["public"] },
+  "aws:ec2/vpcEndpoint:VpcEndpoint": { vpcEndpointType: ["Gateway"] },
+  "aws:ecr/repository:Repository": { imageTagMutability: ["IMMUTABLE"] },
+  "aws:ecs/service:Service": {
+    availabilityZoneRebalancing: ["DISABLED", "ENABLED"],
+    propagateTags: ["SERVICE", "TASK_DEFINITION", "NONE"],
+  },
+  "aws:ecs/taskDefinition:TaskDefinition": { networkMode: ["awsvpc"] },
+  "aws:sns/topicSubscription:TopicSubscription": { protocol: ["email", "https"] },
+};
+
+/** Inputs that hold a policy document, by resource type. */
+const DOCUMENTS: Readonly<Record<string, string>> = {
+  "aws:iam/role:Role": "assumeRolePolicy",
+  "aws:iam/rolePolicy:RolePolicy": "policy",
+  "aws:sns/topicPolicy:TopicPolicy": "policy",
+  "aws:kms/key:Key": "policy",
+  "aws:cloudwatch/logResourcePolicy:LogResourcePolicy": "policyDocument",
+};
+
+/** What is wrong with a policy document by IAM's grammar; trust policies name no resource. */
+function documentProblems(text: unknown, isTrust: boolean, isIdentity: boolean): readonly string[] {
+  const document: unknown = JSON.parse(String(text));
+  if (!isRecord(document) || document["Version"] !== "2012-10-17") return ["has no version"];
+  const list = document["Statement"];
+  if (!Array.isArray(list) || list.length === 0) return ["has no statement"];
+  return list.flatMap((statement: unknown, place) => {
+    const at = `statement ${place + 1}`;
+    if (!isRecord(statement) || statement["Effect"] !== "Allow") return [`${at} allows nothing`];
+    const actions = texts(statement["Action"]);
+    const problems = actions
+      .filter((action) => !/^[a-z0-9-]+:[A-Za-z*]+$/.test(action))
+      .map((action) => `${at} has ${action}`);
+    if (actions.length === 0) problems.push(`${at} has no action`);
+    if (
+      !isTrust &&
+      texts(statement["Resource"]).filter((part) => part === "*" || part.startsWith("arn:aws:")).length === 0
+    ) {
+      problems.push(`${at} has no resource`);
+    }
+    if (isIdentity === (statement["Principal"] !== undefined))
+      problems.push(`${at} has a principal where none belongs, or lacks one`);
+    return problems;
+  });
+}
+
 export const POLICIES = {
+  "every word is one that AWS takes": (program) =>
+    program.resources.flatMap(({ type, name, inputs }) =>
+      Object.entries(WORDS[type] ?? {}).flatMap(([input, words]) => {
+        const given = inputs[input];
+        return given === undefined || words.includes(String(given)) ? [] : [`${name} has ${input} ${String(given)}`];
+      }),
+    ),
+
+  "every alarm is a condition that CloudWatch takes": (program) =>
+    ofType(program, METRIC_ALARM).flatMap((alarm) => {
+      const { statistic, extendedStatistic, datapointsToAlarm, evaluationPeriods, period } = alarm.inputs;
+      const name = alarmName(alarm);
+      if ((statistic === undefined) === (extendedStatistic === undefined)) return [`${name} needs one statistic`];
+      if (!(Number(datapointsToAlarm) <= Number(evaluationPeriods))) return [`${name} waits for more than it looks at`];
+      return Number(period) % 60 === 0 && Number(period) * Number(evaluationPeriods) <= 86_400
+        ? []
+        : [`${name} has an odd period`];
+    }),
+
+  "every policy document follows IAM's grammar": (program) =>
+    program.resources.flatMap(({ type, name, inputs }) => {
+      const input = DOCUMENTS[type];
+      if (input === undefined) return [];
+      return documentProblems(
+        inputs[input],
+        type === "aws:iam/role:Role",
+        type === "aws:iam/rolePolicy:RolePolicy",
+      ).map((problem) => `${name} ${problem}`);
+    }),
+
   "no task has a public address": (program) => {
     const direct = new Set(
       ofType(program, "aws:ec2/route:Route")

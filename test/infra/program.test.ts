@@ -312,6 +312,17 @@ describe("settings that shape the graph", () => {
     ).toHaveLength(2);
   });
 
+  it("tells a Discord channel what reaches a person, by a webhook that stays secret", async () => {
+    const discordWebhookUrl = "https://discord.com/api/webhooks/1/placeholder";
+    const program = await declareProgram({ stack: "prod", secrets: { discordWebhookUrl } });
+    const destination = one(program, "aws:cloudwatch/eventApiDestination:EventApiDestination");
+    expect(destination.secretInputs).toEqual(["invocationEndpoint"]);
+    const rule = ofType(program, "aws:cloudwatch/eventRule:EventRule").find(({ name }) => name.endsWith("-discord"));
+    expect(String(rule?.inputs["eventPattern"])).toContain('"anything-but":["mooring-prod-EdgeBannedLately"');
+    const others = program.resources.filter(({ inputs }) => JSON.stringify(inputs).includes(discordWebhookUrl));
+    expect(others).toEqual([destination]);
+  });
+
   it("uses an address brought along, and allocates none in its place", async () => {
     const program = await declareProgram({
       stack: "staging",

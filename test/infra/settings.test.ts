@@ -22,7 +22,13 @@ function configuration(given: Given): RawConfiguration {
     stack: given.stack ?? "dev",
     region: "region" in given ? given.region : "us-east-1",
     value: (key) => config[key],
-    secret: (key) => ({ discordToken: "encrypted" as const, pagerUrl: "missing" as const, ...given.secrets })[key],
+    secret: (key) =>
+      ({
+        discordToken: "encrypted" as const,
+        pagerUrl: "missing" as const,
+        discordWebhookUrl: "missing" as const,
+        ...given.secrets,
+      })[key],
     keys: Object.keys(config),
   };
 }
@@ -166,6 +172,12 @@ describe("parseSettings", () => {
     ],
     ["half a Slack channel", { config: { slackTeamId: "T01234567" } }, "slackChannelId", /both or neither/],
     ["production without a pager", { config: { ...PRODUCTION, pageEmails: "[]" } }, "pageEmails", /must page somebody/],
+    [
+      "production that tells Discord alone",
+      { config: { ...PRODUCTION, pageEmails: "[]" }, secrets: { discordWebhookUrl: "encrypted" } },
+      "pageEmails",
+      /webhook alone is silent/,
+    ],
     ["production on Spot", { config: { ...PRODUCTION, spot: "true" } }, "spot", /in production/],
     ["production on a NAT instance", { config: { ...PRODUCTION, natMode: "instance" } }, "natMode", /in production/],
     [
