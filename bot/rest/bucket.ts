@@ -181,13 +181,14 @@ export class Bucket {
     const alone = this.#alone && this.#inFlight === 0;
     if (alone) this.#doubts = 0;
     const sure = Math.max(limits.remaining - this.#inFlight, 0);
-    if (window === undefined) {
-      const remaining = alone ? limits.remaining : sure;
-      windows.push({ hash: limits.hash, limit: limits.limit, remaining, resetAt, period: limits.resetAfterMs });
-      if (windows.length > MOST_WINDOWS) {
-        windows.sort((left, right) => (left.resetAt ?? Infinity) - (right.resetAt ?? Infinity)).shift();
-      }
-    } else {
+    const told: Window = window ?? {
+      hash: limits.hash,
+      limit: limits.limit,
+      remaining: alone ? limits.remaining : sure,
+      resetAt,
+      period: limits.resetAfterMs,
+    };
+    if (window !== undefined) {
       window.limit = limits.limit;
       window.period = Math.max(window.period, limits.resetAfterMs);
       if (alone) window.remaining = limits.remaining;
@@ -195,12 +196,12 @@ export class Bucket {
       else window.remaining = Math.min(window.remaining, sure);
       window.resetAt = Math.max(window.resetAt ?? 0, resetAt);
     }
+    if (windows.length === 1 && window !== undefined) return;
     // A window under another name that has ended, or that nobody in flight will report on, needs no room any more.
-    const open = (other: Window): boolean => (other.resetAt === undefined ? this.#inFlight > 0 : !ended(other, now));
-    this.#knowledge = {
-      kind: "limited",
-      windows: windows.filter((known) => known.hash === limits.hash || open(known)),
-    };
+    const others = windows
+      .filter((other) => other !== window && (other.resetAt === undefined ? this.#inFlight > 0 : !ended(other, now)))
+      .sort((left, right) => (right.resetAt ?? Infinity) - (left.resetAt ?? Infinity));
+    this.#knowledge = { kind: "limited", windows: [told, ...others.slice(0, MOST_WINDOWS - 1)] };
   }
 }
 

@@ -112,7 +112,7 @@ export function createRestClient(
   edge.onBanned = () => dispatcher.failBanned();
   edge.onCleared = () => dispatcher.pump();
 
-  const shareKey = (call: Call): string => `${call.authenticated} ${call.message.path}`;
+  const shareKey = (call: Call): string => (call.authenticated ? call.message.path : `open ${call.message.path}`);
 
   function unshare(call: Call): void {
     if (call.message.method !== "GET") return;

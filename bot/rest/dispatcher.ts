@@ -4,12 +4,12 @@ import type { Cancel, Clock, Random } from "../clock.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import type { Call, Result } from "./call.ts";
 import type { EdgeWatch } from "./edgeWatch.ts";
-import { RestError } from "./errors.ts";
+import { RestError, unauthorizedError, waitTooLong } from "./errors.ts";
 import { GlobalLimit, INVALID_LIMIT } from "./governor.ts";
 import { InvalidWatch } from "./invalidWatch.ts";
 import type { Entry } from "./queue.ts";
 import { type FaultKind, RetryBudget, retryDelay } from "./retry.ts";
-import type { Route } from "./route.ts";
+import { RetryAfterCheck } from "./retryAfterCheck.ts";
 import { Scheduler } from "./scheduler.ts";
 import type { Exchange, Transport } from "./transport.ts";
 import { isInvalid, judge, type LimitScope, limitHeaders, type Verdict } from "./verdict.ts";
@@ -44,8 +44,7 @@ export class Dispatcher {
   readonly #global: GlobalLimit;
   readonly #invalid: InvalidWatch;
   readonly #retries = new RetryBudget();
-  /** Ends of the waits that 429s asked for, kept apart from what schedules by them: a check, not a gate. */
-  readonly #promised = new Map<string, number>();
+  readonly #check = new RetryAfterCheck();
   #unauthorized = false;
   #inFlight = 0;
   #queuedShown = 0;
@@ -189,8 +188,8 @@ export class Dispatcher {
     const now = this.#options.clock.now();
     this.#scheduler.sweep(now);
     this.#invalid.refresh(now);
-    for (const [key, until] of this.#promised) if (until <= now) this.#promised.delete(key);
-    const more = this.#scheduler.lanes > 0 || this.#invalid.budget.count(now) > 0 || this.#promised.size > 0;
+    this.#check.prune(now);
+    const more = this.#scheduler.lanes > 0 || this.#invalid.budget.count(now) > 0 || this.#check.size > 0;
     this.#housekeeping = more ? this.#options.clock.schedule(HOUSEKEEPING_MS, () => this.#keepHouse()) : undefined;
     this.pump();
   }
@@ -199,9 +198,7 @@ export class Dispatcher {
     const { telemetry, transport, headers } = this.#options;
     const call = entry.job;
     const { route } = call;
-    if (this.#promised.size > 0 && promiseKeys(route).some((key) => (this.#promised.get(key) ?? 0) > now)) {
-      telemetry.count("RetryAfterViolations");
-    }
+    if (this.#check.broken(route, now)) telemetry.count("RetryAfterViolations");
     this.#inFlight += 1;
     if (!route.exempt) this.#global.sent();
     telemetry.count("Requests");
@@ -324,9 +321,7 @@ export class Dispatcher {
     if (scope === "global" && !route.exempt) this.#global.blocked(now, until);
     else if (scope === "sublimit") this.#scheduler.holdKinds(route, until);
     else this.#scheduler.block(route, until, now, numbers || scope === "shared");
-    for (const key of promiseKeys(route, scope)) {
-      this.#promised.set(key, Math.max(until, this.#promised.get(key) ?? 0));
-    }
+    this.#check.told(route, scope, until);
 
     const wallUntil = Math.ceil(clock.wall() + wait);
     if (wait > LONGEST_WAIT_MS) {
@@ -413,26 +408,4 @@ function parse(text: string): { readonly json: unknown } {
   } catch {
     return { json: undefined };
   }
-}
-
-function promiseKeys(route: Route, scope?: LimitScope): readonly string[] {
-  const bucket = `${route.key} ${route.major}`;
-  const kinds = route.kinds.map((kind) => `${route.major} ${kind} (sublimit)`);
-  if (scope === "sublimit") return kinds;
-  if (scope === "global" && !route.exempt) return ["global"];
-  if (scope !== undefined) return [bucket];
-  return route.exempt ? [bucket, ...kinds] : ["global", bucket, ...kinds];
-}
-
-function unauthorizedError(route: string, status?: number, code?: number): RestError {
-  const problem = "Discord refuses the bot's token; give it the current one from the developer portal and restart";
-  return new RestError("unauthorized", problem, { route, status, code });
-}
-
-function waitTooLong(route: string, wait: number, until: number): RestError {
-  return new RestError("rateLimited", `limited for ${Math.ceil(wait / 1000)} s, longer than this call may wait`, {
-    route,
-    status: 429,
-    until,
-  });
 }

@@ -79,3 +79,18 @@ export class EdgeBanned extends RestError {
     this.until = details.until;
   }
 }
+
+/** The bot's token was refused, just now or before. */
+export function unauthorizedError(route: string, status?: number, code?: number): RestError {
+  const problem = "Discord refuses the bot's token; give it the current one from the developer portal and restart";
+  return new RestError("unauthorized", problem, { route, status, code });
+}
+
+/** A 429's wait of `wait` ms is longer than the call may take. */
+export function waitTooLong(route: string, wait: number, until: number): RestError {
+  return new RestError("rateLimited", `limited for ${Math.ceil(wait / 1000)} s, longer than this call may wait`, {
+    route,
+    status: 429,
+    until,
+  });
+}

@@ -52,24 +52,26 @@ function fingerprint(token: string): string {
 }
 
 // What the placeholder after a collection is called in Discord's documentation, where it is not the plain singular.
-const PLACEHOLDERS: Readonly<Record<string, string>> = {
-  reactions: "emoji",
-  invites: "code",
-  templates: "code",
-  overwrites: "overwrite.id",
-  permissions: "overwrite.id",
-  entities: "entity.id",
-  "thread-members": "user.id",
-  recipients: "user.id",
-  members: "user.id",
-  bans: "user.id",
-};
+const PLACEHOLDERS: ReadonlyMap<string, string> = new Map([
+  ["reactions", "emoji"],
+  ["invites", "code"],
+  ["templates", "code"],
+  ["permissions", "overwrite.id"],
+  ["entities", "entity.id"],
+  ["thread-members", "user.id"],
+  ["recipients", "user.id"],
+  ["members", "user.id"],
+  ["bans", "user.id"],
+]);
+/** Collections whose members are named by something else than a snowflake. */
+const CODES = new Set(["reactions", "invites", "templates"]);
 
 const TOP_LEVEL = new Set(["channels", "guilds", "webhooks"]);
 
 // RFC 3986: what may stand in a path segment unescaped; an escape that is already there stays.
+const PLAIN_PATH = /^[\w\-.~@:!$&'()*+,;=/]*$/;
+
 function encodeSegment(segment: string): string {
-  if (/^[\w\-.~@:!$&'()*+,;=]*$/.test(segment)) return segment;
   return segment.replace(/%[0-9A-Fa-f]{2}|[^\w\-.~@:!$&'()*+,;=]+/g, (part) =>
     /^%[0-9A-Fa-f]{2}$/.test(part) ? part : encodeURIComponent(part),
   );
@@ -81,11 +83,18 @@ function bodyHas(body: unknown, field: string): boolean {
 
 /** Whether a path can be sent at all; returns what is wrong and how to mend it. */
 export function pathProblem(path: string): string | undefined {
+  if (/^(?:\/[^/?#]+)+$/.test(path) && !path.includes("/.")) return undefined;
   if (!path.startsWith("/")) return "must start with /, without the API's base";
   if (/[?#]/.test(path)) return "has ? or #; put the query into `query`, and encode these in a segment";
-  if (/\/\.{1,2}(\/|$)/.test(path)) return "has . or .. as a segment";
-  if (/\/\//.test(path) || (path.length > 1 && path.endsWith("/"))) return "has an empty segment: an id is missing";
-  return undefined;
+  if (/\/(\/|$)/.test(path)) return "has an empty segment: an id is missing";
+  return /\/\.{1,2}(\/|$)/.test(path) ? "has . or .. as a segment" : undefined;
+}
+
+/** What stands in the template for a segment after `previous`: its placeholder when it names a thing, or itself. */
+function placeholder(previous: string, segment: string): string {
+  if (SNOWFLAKE.test(segment)) return `{${PLACEHOLDERS.get(previous) ?? `${previous.replace(/s$/, "")}.id`}}`;
+  const named = CODES.has(previous) && segment !== "@me";
+  return named ? `{${PLACEHOLDERS.get(previous)}}` : segment;
 }
 
 /**
@@ -95,48 +104,42 @@ export function pathProblem(path: string): string | undefined {
  * @param wallNow milliseconds since 1970: Delete Message is limited by the message's age.
  */
 export function routeOf(method: Method, path: string, body: unknown, wallNow: number): Route {
-  const segments = path.split("/").slice(1).map(encodeSegment);
+  const given = path.slice(1).split("/");
+  const segments = PLAIN_PATH.test(path) ? given : given.map(encodeSegment);
   const [first = "", second = "", third = ""] = segments;
 
   const callback = first === "interactions" && segments[3] === "callback";
   const tokenAt = callback || (first === "webhooks" && SNOWFLAKE.test(second) && third !== "") ? 2 : -1;
 
-  const template: string[] = [];
-  const resource: string[] = [];
+  let plain = "";
+  let previous = "";
   for (const [index, segment] of segments.entries()) {
-    const previous = segments[index - 1] ?? "";
-    if (index === tokenAt) {
-      template.push(callback ? "{interaction.token}" : "{webhook.token}");
-      resource.push(fingerprint(segment));
-      continue;
-    }
-    resource.push(segment);
-    if (index > 0 && segment !== "@me" && (SNOWFLAKE.test(segment) || (previous in PLACEHOLDERS && index >= 1))) {
-      const literal = previous in PLACEHOLDERS && /^(search|preview|@original)$/.test(segment);
-      template.push(literal ? segment : `{${PLACEHOLDERS[previous] ?? `${previous.replace(/s$/, "")}.id`}}`);
-    } else {
-      template.push(segment);
-    }
+    plain += `/${index === tokenAt ? (callback ? "{interaction.token}" : "{webhook.token}") : placeholder(previous, segment)}`;
+    previous = segment;
   }
-  const plain = `/${template.join("/")}`;
   const name = `${method} ${plain}`;
+
+  // The path as keys hold it: a fingerprint in the token's place.
+  const token = tokenAt === 2 ? fingerprint(third) : "";
+  const resource = (): string =>
+    tokenAt === 2 ? `/${[first, second, token, ...segments.slice(3)].join("/")}` : `/${segments.join("/")}`;
 
   const hasMajor = TOP_LEVEL.has(first) && SNOWFLAKE.test(second);
   const major = callback
     ? `interactions/${second}`
     : hasMajor
-      ? `${first}/${second}${tokenAt === 2 ? `/${resource[2]}` : ""}`
+      ? `${first}/${second}${tokenAt === 2 ? `/${token}` : ""}`
       : "";
 
   const reaction = first === "channels" && third === "messages" && segments[4] === "reactions";
   const written = method !== "GET";
   let key = name;
-  let order = written ? `/${resource.join("/")}` : undefined;
+  let order = written ? resource() : undefined;
   if (reaction && written) {
     // One bucket per channel for adding and removing, whichever the emoji (observed across all reaction routes);
     // the order in which a message's reactions appear is the order in which they are sent.
     key = "WRITE /channels/{channel.id}/messages/{message.id}/reactions";
-    order = `/${resource.slice(0, 5).join("/")}`;
+    order = `/${segments.slice(0, 5).join("/")}`;
   } else if (method === "DELETE" && plain === "/channels/{channel.id}/messages/{message.id}") {
     key = name + ageClass(segments[3] ?? "", wallNow);
   }

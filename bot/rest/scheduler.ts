@@ -5,6 +5,7 @@
 // resource form a chain and go one after the other; everything else in a lane flies together as far as the bucket lets it.
 
 import { Bucket } from "./bucket.ts";
+import { Grouping } from "./grouping.ts";
 import { Agenda, Entry, PRIORITIES, type Priority, PriorityQueue, unlink } from "./queue.ts";
 import type { Route } from "./route.ts";
 import type { LimitHeaders } from "./verdict.ts";
@@ -13,12 +14,8 @@ import type { LimitHeaders } from "./verdict.ts";
 const MOST_WAITING_IN_LINE = 10_000;
 /** Calls that may wait in all: each holds its body in memory. */
 const MOST_WAITING = 50_000;
-/** Routes and hashes are finite; only paths that Discord does not have could fill these. */
-const MOST_LEARNT = 5_000;
 /** A lane that nobody used for this long is forgotten: one probe finds out again. */
 const IDLE_MS = 60_000;
-/** Answers in a row from another known bucket before a route moves there; interleaved hashes never get that far. */
-const MOVES_AFTER = 3;
 
 class Lane<Job> {
   readonly group: string;
@@ -30,8 +27,6 @@ class Lane<Job> {
   usedAt = 0;
   /** Kinds of request that a hidden sub-limit holds, with the end of the hold. */
   heldKinds: Map<string, number> | undefined;
-  /** Set once its route turned out to belong to another lane. */
-  movedTo: Lane<Job> | undefined;
 
   constructor(group: string, major: string) {
     this.group = group;
@@ -51,7 +46,9 @@ interface Rings<Job> {
 
 /** All times are monotonic milliseconds. */
 export class Scheduler<Job> {
-  readonly #lanes = new Map<string, Lane<Job>>();
+  /** By group, then by top-level resource. */
+  readonly #groups = new Map<string, Map<string, Lane<Job>>>();
+  #laneCount = 0;
   readonly #chains = new Map<string, Chain<Job>>();
   readonly #rings: Readonly<Record<Priority, Rings<Job>>> = {
     interaction: { exempt: new Set(), governed: new Set() },
@@ -62,10 +59,9 @@ export class Scheduler<Job> {
   /** Where each entry was sent from, or is held for. */
   readonly #sent = new Map<Entry<Job>, Lane<Job>>();
   readonly #waiting = new Set<Entry<Job>>();
-  /** The group of lanes that a route key's calls go to; without an entry, the key is its own group. */
-  readonly #groupOfRoute = new Map<string, string>();
-  readonly #groupOfHash = new Map<string, { readonly group: string; readonly hash: string }>();
-  readonly #straying = new Map<string, { readonly group: string; readonly times: number }>();
+  readonly #grouping = new Grouping();
+  /** Lanes whose route turned out to belong to another lane. */
+  readonly #moved = new WeakMap<Lane<Job>, Lane<Job>>();
   #sequence = 0;
 
   get waiting(): number {
@@ -73,7 +69,7 @@ export class Scheduler<Job> {
   }
 
   get lanes(): number {
-    return this.#lanes.size;
+    return this.#laneCount;
   }
 
   /** Every call that waits for its turn. */
@@ -151,10 +147,18 @@ export class Scheduler<Job> {
       return;
     }
     lane.bucket.release();
-    const known = this.#learn(entry.route.key, lane, limits.hash, now);
-    known.lane.bucket.learn(now, { ...limits, hash: known.hash });
-    this.#place(known.lane, now);
-    if (known.lane !== lane) this.#place(lane, now);
+    const known = this.#grouping.learn(entry.route.key, limits.hash);
+    let counted = lane;
+    if (known.left !== undefined) {
+      const { left } = known;
+      for (const other of [...(this.#groups.get(left)?.values() ?? [])]) {
+        this.#move(other, entry.route.key, known.group, now);
+      }
+      counted = this.#laneOf(known.group, lane.major);
+    }
+    counted.bucket.learn(now, { ...limits, hash: known.hash });
+    this.#place(counted, now);
+    if (counted !== lane) this.#place(lane, now);
   }
 
   /** A sent call came to nothing that says anything about its bucket. */
@@ -212,10 +216,12 @@ export class Scheduler<Job> {
 
   /** Forgets lanes that hold nothing worth knowing. */
   sweep(now: number): void {
-    for (const [key, lane] of this.#lanes) {
-      if (now - lane.usedAt < IDLE_MS || (lane.queue?.length ?? 0) > 0 || !lane.bucket.idle(now)) continue;
-      if ([...(lane.heldKinds?.values() ?? [])].some((until) => until > now)) continue;
-      this.#lanes.delete(key);
+    for (const lanes of this.#groups.values()) {
+      for (const lane of lanes.values()) {
+        if (now - lane.usedAt < IDLE_MS || (lane.queue?.length ?? 0) > 0 || !lane.bucket.idle(now)) continue;
+        if ([...(lane.heldKinds?.values() ?? [])].some((until) => until > now)) continue;
+        this.#forget(lane);
+      }
     }
   }
 
@@ -266,7 +272,7 @@ export class Scheduler<Job> {
   #unsend(entry: Entry<Job>): Lane<Job> | undefined {
     let lane = this.#sent.get(entry);
     this.#sent.delete(entry);
-    while (lane?.movedTo !== undefined) lane = lane.movedTo;
+    for (let moved = lane && this.#moved.get(lane); moved !== undefined; moved = this.#moved.get(moved)) lane = moved;
     return lane;
   }
 
@@ -299,62 +305,33 @@ export class Scheduler<Job> {
     if (head === undefined) lane.queue = undefined;
   }
 
-  #group(key: string): string {
-    return this.#groupOfRoute.get(key) ?? key;
-  }
-
   #peek(route: Route): Lane<Job> | undefined {
-    return this.#lanes.get(`${this.#group(route.key)} ${route.major}`);
+    return this.#groups.get(this.#grouping.of(route.key))?.get(route.major);
   }
 
   #lane(route: Route): Lane<Job> {
-    return this.#laneOf(this.#group(route.key), route.major);
+    return this.#laneOf(this.#grouping.of(route.key), route.major);
   }
 
   #laneOf(group: string, major: string): Lane<Job> {
-    const key = `${group} ${major}`;
-    let lane = this.#lanes.get(key);
+    let lanes = this.#groups.get(group);
+    if (lanes === undefined) {
+      lanes = new Map();
+      this.#groups.set(group, lanes);
+    }
+    let lane = lanes.get(major);
     if (lane === undefined) {
       lane = new Lane<Job>(group, major);
-      this.#lanes.set(key, lane);
+      lanes.set(major, lane);
+      this.#laneCount += 1;
     }
     return lane;
   }
 
-  /** Takes in which bucket a route was counted in; returns the lane that this is now about, and the hash's one copy. */
-  #learn(key: string, lane: Lane<Job>, hash: string, now: number): { lane: Lane<Job>; hash: string } {
-    const known = this.#groupOfHash.get(hash);
-    const group = this.#group(key);
-    if (known === undefined) {
-      // A first hash, or a new name of the bucket that the route is in.
-      bounded(this.#groupOfHash);
-      this.#groupOfHash.set(hash, { group, hash });
-      if (!this.#groupOfRoute.has(key)) this.#assign(key, group);
-      return { lane, hash };
-    }
-    if (known.group === group) {
-      this.#straying.delete(key);
-      if (!this.#groupOfRoute.has(key)) this.#assign(key, group);
-      return { lane, hash: known.hash };
-    }
-    const firstTime = !this.#groupOfRoute.has(key);
-    if (!firstTime) {
-      const stray = this.#straying.get(key);
-      const times = stray?.group === known.group ? stray.times + 1 : 1;
-      this.#straying.set(key, { group: known.group, times });
-      if (times < MOVES_AFTER) return { lane, hash: known.hash };
-      this.#straying.delete(key);
-    }
-    this.#assign(key, known.group);
-    for (const other of [...this.#lanes.values()]) {
-      if (other.group === group) this.#move(other, key, known.group, now);
-    }
-    return { lane: this.#laneOf(known.group, lane.major), hash: known.hash };
-  }
-
-  #assign(key: string, group: string): void {
-    bounded(this.#groupOfRoute);
-    this.#groupOfRoute.set(key, group);
+  #forget(lane: Lane<Job>): void {
+    const lanes = this.#groups.get(lane.group);
+    if (lanes?.delete(lane.major)) this.#laneCount -= 1;
+    if (lanes?.size === 0) this.#groups.delete(lane.group);
   }
 
   /** Moves one route's calls of a lane into the lane of another group, which gets no fuller by it. */
@@ -376,19 +353,11 @@ export class Scheduler<Job> {
     if (from.group === key && (from.queue?.length ?? 0) === 0) {
       // The lane was this route's alone: what is in flight counts for the new one.
       to.bucket.adopt(from.bucket);
-      from.movedTo = to;
+      this.#moved.set(from, to);
       from.ring?.delete(from);
       from.ring = undefined;
-      this.#lanes.delete(`${from.group} ${from.major}`);
+      this.#forget(from);
     } else this.#place(from, now);
     this.#place(to, now);
-  }
-}
-
-function bounded<Value>(map: Map<string, Value>): void {
-  if (map.size < MOST_LEARNT) return;
-  for (const oldest of map.keys()) {
-    map.delete(oldest);
-    return;
   }
 }

@@ -32,6 +32,46 @@ const UPLOAD_MS = 110_000;
 const UPLOAD_BYTES = 256 * 1024;
 const LONGEST_ANSWER_BYTES = 64 * 1024 * 1024;
 
+/** Things that all last equally long, with one timer for the oldest; taking one out costs nothing. */
+class Deadlines {
+  readonly #clock: Clock;
+  readonly #lastMs: number;
+  readonly #running = new Map<() => void, number>();
+  #timer: Cancel | undefined;
+
+  constructor(clock: Clock, lastMs: number) {
+    this.#clock = clock;
+    this.#lastMs = lastMs;
+  }
+
+  add(expire: () => void): void {
+    this.#running.set(expire, this.#clock.now() + this.#lastMs);
+    this.#arm();
+  }
+
+  remove(expire: () => void): void {
+    this.#running.delete(expire);
+  }
+
+  #arm(): void {
+    const [oldest] = this.#running.values();
+    if (this.#timer !== undefined || oldest === undefined) return;
+    this.#timer = this.#clock.schedule(oldest - this.#clock.now(), () => {
+      this.#timer = undefined;
+      for (const [expire, due] of [...this.#running]) {
+        if (due > this.#clock.now()) break;
+        this.#running.delete(expire);
+        expire();
+      }
+      this.#arm();
+    });
+  }
+
+  stop(): void {
+    this.#timer?.();
+  }
+}
+
 /** How requests travel; whoever sends them needs no more than this. */
 export interface Transport {
   /** Sends a request; `settle` is called exactly once, never before `send` returns. */
@@ -42,13 +82,15 @@ export interface Transport {
 
 export class PooledTransport implements Transport {
   readonly #pool: Pool;
-  readonly #clock: Clock;
+  readonly #answers: Deadlines;
+  readonly #uploads: Deadlines;
   readonly #base: string;
 
   /** @param apiUrl the API's whole base, without a trailing slash. */
   constructor(apiUrl: string, clock: Clock) {
     const { origin, pathname } = new URL(apiUrl);
-    this.#clock = clock;
+    this.#answers = new Deadlines(clock, ANSWER_MS);
+    this.#uploads = new Deadlines(clock, UPLOAD_MS);
     this.#base = pathname.replace(/\/+$/, "");
     this.#pool = new Pool(origin, {
       allowH2: false,
@@ -69,24 +111,25 @@ export class PooledTransport implements Transport {
     let answerHeaders: Answer["headers"] = {};
     const chunks: Buffer[] = [];
     let open = true;
-    let cancelTimer: Cancel | undefined;
+    const size = message.body === null ? 0 : message.body.length;
+    const deadlines = size > UPLOAD_BYTES ? this.#uploads : this.#answers;
 
     const end = (exchange: Exchange): void => {
       if (!open) return;
       open = false;
-      cancelTimer?.();
+      deadlines.remove(late);
       settle(exchange);
     };
     const giveUp = (reason: Error): void => {
       // Before the request starts there is no controller: it is stopped when it would start.
       if (controller !== undefined && !controller.aborted) controller.abort(reason);
     };
-    const size = message.body === null ? 0 : message.body.length;
-    cancelTimer = this.#clock.schedule(size > UPLOAD_BYTES ? UPLOAD_MS : ANSWER_MS, () => {
+    const late = (): void => {
       const cause = new Error(status === 0 ? "no answer in time" : "the answer's body did not end in time");
       end({ kind: "timeout", sent, cause });
       giveUp(cause);
-    });
+    };
+    deadlines.add(late);
 
     const handler: Dispatcher.DispatchHandler = {
       onRequestStart(started) {
@@ -133,6 +176,8 @@ export class PooledTransport implements Transport {
   }
 
   async close(): Promise<void> {
+    this.#answers.stop();
+    this.#uploads.stop();
     await this.#pool.destroy();
   }
 }

@@ -2,7 +2,7 @@
 
 import { afterEach, describe, expect, it } from "vitest";
 import { EdgeBanned, RestError } from "../../../bot/rest/client.ts";
-import { type FakeDiscord, id, limits, type Reply, type Setting, setting, TOKEN } from "./harness.ts";
+import { type FakeDiscord, id, limits, type Reply, type Setting, setting, TOKEN, until } from "./harness.ts";
 
 const open: Setting[] = [];
 async function given(...parameters: Parameters<typeof setting>): Promise<Setting> {
@@ -180,7 +180,7 @@ describe("the edge", () => {
     const calls = Array.from({ length: 20 }, (_, index) =>
       made.client.request({ method: "GET", path: messages(index) }),
     );
-    await made.clock.sleep(2000);
+    await until(() => made.telemetry.flushes > 0 && made.client.status().inFlight === 0);
     const hits = made.discord.arrivals.length;
     banned = false;
     await Promise.all(calls);

@@ -83,14 +83,14 @@ describe("against the simulated Discord", () => {
   it.each(["text-1015", "html", "static-json", "forbidden-40333"] as const)(
     "a ban as %s is waited out to the end",
     async (shape) => {
-      const { clock, discord, client, channels } = await given(30, 5);
+      const { discord, client, channels } = await given(30, 5);
       const lift = discord.faults.rest.banEdge({ shape, retryAfterSeconds: 8 });
       const call = client.request({
         method: "POST",
         path: `/channels/${channels[0]}/messages`,
         body: { content: "x" },
       });
-      await clock.sleep(4000);
+      await discord.waitFor(() => discord.counts.edgeHits === 1);
       lift();
       await call;
       expect(discord.counts.edgeHits).toBe(1);

@@ -178,3 +178,8 @@ export async function setting(
 
 /** Ids that look like Discord's. */
 export const id = (number: number): string => String(900_000_000_000_000_000n + BigInt(number));
+
+/** Resolves once the condition holds, which only I/O can bring about. */
+export async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setImmediate(resolve));
+}

@@ -2,7 +2,7 @@
 
 import { afterEach, describe, expect, it } from "vitest";
 import { EdgeBanned, RestError } from "../../../bot/rest/client.ts";
-import { type Arrival, id, limits, type Reply, type Setting, setting, TOKEN } from "./harness.ts";
+import { type Arrival, id, limits, type Reply, type Setting, setting, TOKEN, until } from "./harness.ts";
 
 const open: Setting[] = [];
 async function given(...parameters: Parameters<typeof setting>): Promise<Setting> {
@@ -46,10 +46,10 @@ describe("an API 429", () => {
         first = false;
         return limited("global", 3, { "x-ratelimit-global": "true" });
       },
-      { rate: 20 },
+      { rate: 5 },
     );
     const limitedCall = made.client.request({ method: "GET", path: channel(1) });
-    await made.clock.sleep(500);
+    await until(() => made.telemetry.counts.has("RateLimitedGlobal"));
     const others = [2, 3].map((number) => made.client.request({ method: "GET", path: channel(number) }));
     await made.client.request({ method: "POST", path: `/interactions/${id(1)}/token/callback`, body: { type: 5 } });
     await Promise.all([limitedCall, ...others]);
@@ -73,7 +73,7 @@ describe("an API 429", () => {
   ] as const)("%s: only that bucket waits, exactly as long as asked", async (scope, metric) => {
     const made = await given(
       ({ path, number }) => (number === 0 && path.includes(id(1)) ? limited(scope, 2.5, limits("h", 5, 0, 200)) : ok()),
-      { rate: 20 },
+      { rate: 5 },
     );
     await Promise.all(
       [1, 1, 2].map((number) => made.client.request({ method: "POST", path: messages(number), body: {} })),
@@ -100,7 +100,7 @@ describe("an API 429", () => {
       { rate: 200 },
     );
     const rename = made.client.request({ method: "PATCH", path: channel(1), body: { name: "new" } });
-    await made.clock.sleep(2000);
+    await until(() => made.telemetry.counts.has("RateLimited"));
     const start = made.clock.now();
     await made.client.request({ method: "PATCH", path: channel(1), body: { nsfw: true } });
     expect(made.clock.now() - start).toBeLessThan(90_000);
@@ -138,8 +138,8 @@ describe("an API 429", () => {
 describe("giving up", () => {
   it("a signal ends a call while queued, in flight and in a 429 wait, and the next goes on", async () => {
     const made = await given(
-      async ({ number }) => {
-        if (number === 0) await made.clock.sleep(1000);
+      ({ number }) => {
+        if (number === 0) return () => {};
         return number === 1 ? limited("user", 60, limits("h", 5, 0, 60_000)) : ok();
       },
       { rate: 20 },
@@ -150,10 +150,10 @@ describe("giving up", () => {
     const calls = [flying, queued, waiting].map(({ signal }) =>
       outcome(made.client.request({ method: "POST", path: messages(1), body: {}, signal })),
     );
-    await made.clock.sleep(200);
+    await until(() => made.discord.arrivals.length === 1);
     queued.abort("queued");
     flying.abort("flying");
-    await made.clock.sleep(500);
+    await until(() => made.telemetry.counts.has("RateLimited"));
     waiting.abort("waiting");
     expect(await Promise.all(calls)).toEqual(["flying", "queued", "waiting"]);
     expect(made.client.status()).toMatchObject({ queued: 0, inFlight: 0 });
@@ -306,7 +306,7 @@ describe("the edge on one route", () => {
       async ({ path }) => {
         if (path.includes("/invites/"))
           return { status: 429, headers: { "retry-after": "120" }, body: "error code: 1015" };
-        await made.clock.sleep(300);
+        await until(() => made.telemetry.flushes > 0);
         return ok();
       },
       { rate: 20 },
