@@ -14,9 +14,9 @@ import {
   type Place,
   type ResumeVerdict,
 } from "./authentication.ts";
+import { Commands } from "./commands.ts";
 import type { Hub } from "./hub.ts";
-import { answerMembersQuery } from "./members.ts";
-import { CLIENT_OPS, frame, isPresence, parsePayload } from "./payloads.ts";
+import { CLIENT_OPS, frame, parsePayload } from "./payloads.ts";
 import type { GatewaySocket } from "./socket.ts";
 import { greetSession } from "./start.ts";
 
@@ -25,7 +25,7 @@ type State =
   | { readonly kind: "unauthenticated"; readonly refused: boolean }
   /** An IDENTIFY was taken and READY never comes, as in an outage. */
   | { readonly kind: "held" }
-  | { readonly kind: "live"; readonly session: Session }
+  | { readonly kind: "live"; readonly session: Session; readonly commands: Commands }
   | { readonly kind: "over" };
 
 type Acknowledgements =
@@ -38,9 +38,6 @@ const PAYLOADS = 120;
 const PAYLOADS_MS = 60_000;
 /** events/gateway#sending-events */
 const PAYLOAD_BYTES = 4_096;
-/** events/gateway-events#activity-object */
-const PRESENCES = 5;
-const PRESENCES_MS = 20_000;
 /** Discord closes a connection some seconds after op 7; this is the simulator's choice. */
 const RECONNECT_PATIENCE_MS = 5_000;
 /** How long a peer may take to answer a close before the connection is cut; the simulator's choice. */
@@ -52,7 +49,6 @@ export class Connection {
   readonly #socket: GatewaySocket;
   readonly #parameters: string;
   readonly #payloads = new SlidingWindow(PAYLOADS, PAYLOADS_MS);
-  #presences = new SlidingWindow(PRESENCES, PRESENCES_MS);
   readonly #heartbeat: Heartbeat;
   #state: State = { kind: "unauthenticated", refused: false };
   #acknowledgements: Acknowledgements = { kind: "prompt" };
@@ -108,7 +104,10 @@ export class Connection {
     if (op === OP.heartbeat) this.#beat(d);
     else if (op === OP.identify || op === OP.resume) this.#authenticate(op, d);
     else if (this.#state.kind !== "live") this.#unauthenticated(op);
-    else this.#command(op, d, this.#state.session);
+    else {
+      const problem = this.#state.commands.obey(op, d);
+      if (problem !== undefined) this.#unknown(problem);
+    }
     this.#hub.journal.changed();
   }
 
@@ -277,22 +276,6 @@ export class Connection {
     hub.tell(session, "RESUMED", '{"_trace":["[\\"simulated\\"]"]}');
   }
 
-  #command(op: number, data: unknown, session: Session): void {
-    const hub = this.#hub;
-    if (op === OP.presenceUpdate) {
-      if (!isPresence(data)) {
-        this.#unknown("a malformed presence");
-        return;
-      }
-      hub.journal.counts.presences++;
-      if (this.#presences.take(hub.clock.now())) hub.presences.set(session.identity.shard.id, data);
-      else hub.journal.violate("send.presence", `shard ${session.identity.shard.id}: the 6th within 20 s is dropped`);
-    } else if (op === OP.requestGuildMembers) {
-      const problem = answerMembersQuery(hub, session, data);
-      if (problem !== undefined) this.#unknown(`op 8 with a wrong ${problem}`);
-    }
-  }
-
   #beat(data: unknown): void {
     const hub = this.#hub;
     const { session } = this;
@@ -323,8 +306,7 @@ export class Connection {
   }
 
   #live(session: Session, sequence: number | null): void {
-    this.#state = { kind: "live", session };
-    this.#presences = new SlidingWindow(PRESENCES, PRESENCES_MS);
+    this.#state = { kind: "live", session, commands: new Commands(this.#hub, session) };
     this.#heartbeat.restart(sequence);
   }
 

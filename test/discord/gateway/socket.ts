@@ -1,6 +1,6 @@
 // One WebSocket as the gateway drives it: frames out in order, and the ways in which a socket goes wrong.
 
-import type { Socket } from "node:net";
+import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { WebSocket } from "ws";
 import { type Compression, type Compressor, compressor } from "./compressor.ts";
@@ -83,8 +83,7 @@ export class GatewaySocket {
 
   /** RST: what is under way is lost. */
   reset(): void {
-    const raw = this.#raw as Partial<Socket>;
-    if (typeof raw.resetAndDestroy === "function") raw.resetAndDestroy();
+    if (this.#raw instanceof Socket) this.#raw.resetAndDestroy();
     else this.#raw.destroy();
   }
 
