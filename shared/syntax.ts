@@ -73,7 +73,7 @@ export const onOff: Syntax<boolean> = {
  * a pasted prefix, quotes or blanks are the usual mistakes, so each is named. The text itself is never repeated.
  */
 export const token: Syntax<Secret> = {
-  expects: "the raw bot token from the Discord developer portal",
+  expects: "the raw bot token from the Discord developer portal (locally: a line DISCORD_TOKEN=... in the file .env)",
   read(given) {
     const trimmed = given.trim();
     if (trimmed === "") return bad("is empty; set it to the raw bot token from the Discord developer portal");

@@ -1,8 +1,8 @@
 // Reads Pulumi.yaml and the committed stack files the way the CLI hands them to a program.
 
 import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { join } from "node:path";
+import { load } from "js-yaml";
 
 export const REPOSITORY_ROOT = join(import.meta.dirname, "../..");
 
@@ -16,13 +16,9 @@ export interface DeclaredKey {
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-// js-yaml is Pulumi's own parser and brings no types.
-const parser: unknown = createRequire(import.meta.url)("js-yaml");
-
 /** A YAML file of the repository root as a record. @throws when it is none. */
 export function readYaml(file: string): Record<string, unknown> {
-  if (!isRecord(parser) || typeof parser["load"] !== "function") throw new Error("js-yaml has no load function");
-  const document: unknown = parser["load"](readFileSync(join(REPOSITORY_ROOT, file), "utf8"));
+  const document: unknown = load(readFileSync(join(REPOSITORY_ROOT, file), "utf8"));
   if (!isRecord(document)) throw new Error(`${file} is not a YAML mapping`);
   return document;
 }
