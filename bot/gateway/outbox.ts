@@ -28,6 +28,8 @@ export interface Outbox {
   offer(text: string): void;
   /** A new connection: nothing was sent on it. What is queued stays. */
   connect(): void;
+  /** Keeps room for the beats of this interval: the shorter it is, the fewer payloads of the caller's go. */
+  beatsEvery(intervalMs: number): void;
   /** Whether a heartbeat, IDENTIFY or RESUME may go now; it counts as sent when so. */
   urgent(now: number): boolean;
   /** The queued payloads that may go now, counted as sent; call it in READY only. */
@@ -45,7 +47,8 @@ export interface Outbox {
 
 /** @param limit payloads of the caller's in any 61 s, heartbeats included, at most 115 */
 export function createOutbox(limit: number = DEFAULT_LIMIT): Outbox {
-  const normal = Math.min(limit, DEFAULT_LIMIT);
+  const highest = Math.min(limit, DEFAULT_LIMIT);
+  let normal = highest;
   // Send times of this connection, ascending, at most URGENT_LIMIT of them.
   let sent: number[] = [];
   const queue: string[] = [];
@@ -84,6 +87,12 @@ export function createOutbox(limit: number = DEFAULT_LIMIT): Outbox {
     },
     connect() {
       sent = [];
+      normal = highest;
+    },
+    beatsEvery(intervalMs) {
+      // Beats come up to 5 % early; one more is there for a beat that Discord asks for.
+      const beats = Math.ceil(WINDOW_MS / (intervalMs * 0.95)) + 1;
+      normal = Math.max(1, Math.min(highest, URGENT_LIMIT - beats));
     },
     urgent: (now) => count(now, URGENT_LIMIT),
     drain(now) {

@@ -120,7 +120,8 @@ export function createShard(context: ShardContext, stored: Session | null, ports
       closedBy: close?.by ?? null,
     });
     ports.moved(from, to);
-    if (to === "ready") {
+    if (after.kind === "ready") {
+      outbox.beatsEvery(after.heartbeat.intervalMs);
       presence.assert();
       pump();
     }

@@ -53,6 +53,19 @@ describe("the outbox", () => {
     expect(outbox.drain(61_000)).toHaveLength(85);
   });
 
+  it.each([
+    [41_250, 115],
+    [30_000, 114],
+    [10_000, 110],
+    [1_000, 52],
+    [1, 1],
+  ])("keeps room for beats every %i ms: %i payloads go", (intervalMs, payloads) => {
+    const outbox = createOutbox();
+    outbox.beatsEvery(intervalMs);
+    for (let number = 0; number < 200; number++) outbox.offer("x");
+    expect(outbox.drain(0)).toHaveLength(payloads);
+  });
+
   it("counts anew on a new connection", () => {
     const outbox = createOutbox();
     for (let number = 0; number < 130; number++) outbox.offer(String(number));
