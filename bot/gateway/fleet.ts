@@ -1,6 +1,5 @@
 // All shards of this process: starts them, lets them dial and identify in turn, and hands their sessions on.
 
-import { createHash } from "node:crypto";
 import type { IntentName } from "../../shared/application.ts";
 import type { Secret } from "../../shared/secret.ts";
 import type { Cancel, Clock, Random } from "../clock.ts";
@@ -10,16 +9,19 @@ import type { Telemetry } from "../telemetry/telemetry.ts";
 import { type Connect, connect, type EdgeRefusal } from "./connection.ts";
 import { delayUntil } from "./delay.ts";
 import { dialQueue } from "./dialQueue.ts";
+import { type FleetStatus, fleetStatus } from "./fleetStatus.ts";
 import { gatewayReader } from "./gatewayReader.ts";
 import { type GatewayInfo, type IdentifyStep, identifyQueue } from "./identify.ts";
 import type { Compression } from "./inflate.ts";
 import { memberRequests } from "./members.ts";
 import { OutboxError } from "./outbox.ts";
-import { RECONNECT_BACKOFF, usableUrl } from "./session.ts";
-import { nextDeadline, type Session, type StateName, stateName } from "./sessionState.ts";
+import { RECONNECT_BACKOFF } from "./session.ts";
+import type { Session } from "./sessionState.ts";
 import { createShard, type Shard } from "./shard.ts";
 import { watchStalls } from "./stallWatch.ts";
+import { exportSession, type Finished, importSession, sortSessions, tokenHash } from "./storedSessions.ts";
 
+export type { FleetStatus, ShardStatus } from "./fleetStatus.ts";
 export type { GatewayInfo } from "./identify.ts";
 export type PresenceUpdate = Presence;
 export type GuildMembersQuery = MembersQuery;
@@ -50,11 +52,7 @@ export interface FleetOptions {
   /** Every dispatch, READY and RESUMED included: synchronous, in order of sequence, and it must not throw. */
   onDispatch(shard: number, sequence: number, type: string, data: unknown, replayed: boolean): void;
   /** How far a shard's handlers have come; asked when sessions are exported. */
-  finished(shard: number): {
-    readonly sequence: number;
-    readonly finishedAbove: readonly number[];
-    readonly unfinished: readonly { readonly sequence: number; readonly deaths: number }[];
-  };
+  finished(shard: number): Finished;
   /** Before the dispatch that brought it. started: `sequence` is READY's. resumed: the last replayed one. */
   onSession(shard: number, session: "started" | "resumed" | "dropped", sequence: number): void;
   /** Once; by then every shard has stopped. */
@@ -63,34 +61,6 @@ export interface FleetOptions {
   readonly connect?: Connect | undefined;
   /** The gateway's edge bans this address, or does so no more. */
   onEdge?(state: "banned" | "clear"): void;
-}
-
-export interface ShardStatus {
-  readonly shard: number;
-  readonly shardCount: number;
-  readonly state: StateName;
-  readonly received: number;
-  readonly finished: number;
-  readonly lastClose: { readonly code: number | null; readonly by: string; readonly at: string } | null;
-  readonly ackMs: number | null;
-  readonly since: string;
-  readonly deadline: string | null;
-}
-
-export interface FleetStatus {
-  readonly shardCount: number | null;
-  readonly ready: number;
-  /** Share of this process's shards that are ready, 0 to 1; 0 before their number is known. */
-  readonly readyShare: number;
-  readonly shards: readonly ShardStatus[];
-  readonly identify: {
-    readonly left: number | null;
-    readonly total: number | null;
-    readonly resetAt: string | null;
-    readonly reserve: number | null;
-    readonly waitingUntil: string | null;
-  };
-  readonly edge: { readonly state: "clear" | "banned"; readonly since: string | null; readonly until: string | null };
 }
 
 export interface Fleet {
@@ -110,11 +80,6 @@ const DEFAULT_GATEWAY = "wss://gateway.discord.gg";
 const STOP_KEEPING_MS = 400;
 /** A close that ends the session must arrive. */
 const STOP_ENDING_MS = 2_000;
-
-/** First 16 hex digits of the token's SHA-256: tells another token without knowing one. */
-export function tokenHash(token: Secret): string {
-  return createHash("sha256").update(token.reveal()).digest("hex").slice(0, 16);
-}
 
 export function createFleet(options: FleetOptions): Fleet {
   const { clock, random, telemetry } = options;
@@ -311,36 +276,24 @@ export function createFleet(options: FleetOptions): Fleet {
     });
     applyRestBan();
     const sessions = new Map(stored.map((session) => [session.shard, session]));
-    for (const id of ids) add(id, count, importSession(sessions.get(id)));
+    for (const id of ids) add(id, count, importSession(sessions.get(id), clock, plainAllowed));
     telemetry.level("ShardsNotReady", shards.size);
     for (const shard of shards.values()) shard.input({ kind: "start" });
   };
 
-  const importSession = (stored: StoredSession | undefined): Session | null => {
-    if (stored === undefined) return null;
-    const resumeUrl = usableUrl(stored.resumeGatewayUrl, { plainAllowed });
-    const liveAt = clock.now() - Math.max(0, clock.wall() - stored.writtenAt);
-    return { id: stored.sessionId, resumeUrl, sequence: stored.sequence, liveAt };
-  };
-
-  /** A session belongs to one token, intents and shard tuple; any other would be refused, or serve the wrong guilds. */
+  /** Those of the ledger's sessions that are ours to resume; the others are reported as dropped. */
   const usableSessions = (): readonly StoredSession[] => {
-    const newest = options.storedSessions.reduce<StoredSession | undefined>(
-      (best, session) => (best === undefined || session.writtenAt > best.writtenAt ? session : best),
-      undefined,
-    );
-    const count = shardCount ?? newest?.shardCount;
-    const wanted = options.shardIds === undefined ? undefined : new Set(options.shardIds);
-    return options.storedSessions.filter((session) => {
-      const fits = session.tokenHash === hash && session.intents === options.intents && session.shardCount === count;
-      const ours = wanted === undefined || wanted.has(session.shard);
-      if (fits && ours) return true;
-      telemetry.log("info", `shard ${session.shard}: stored session is of another token, intents or shards`, {
-        shard: session.shard,
-      });
-      options.onSession(session.shard, "dropped", session.sequence);
-      return false;
+    const { ours, others } = sortSessions(options.storedSessions, {
+      hash,
+      intents: options.intents,
+      shardCount,
+      shardIds: options.shardIds,
     });
+    for (const { shard, sequence } of others) {
+      telemetry.log("info", `shard ${shard}: the stored session is of another token, intents or shards`, { shard });
+      options.onSession(shard, "dropped", sequence);
+    }
+    return ours;
   };
 
   const countReady = (): number => [...shards.values()].filter((shard) => shard.state().kind === "ready").length;
@@ -406,70 +359,24 @@ export function createFleet(options: FleetOptions): Fleet {
       presences.set(shard ?? "all", presence);
     },
     requestGuildMembers: (query, signal) => members.request(query, signal),
-    sessions: () => [...shards.values()].flatMap((shard) => exportSession(shard)),
-    status() {
-      const budget = identifies.budget();
-      const edge = dials.edge();
-      const ready = countReady();
-      return {
-        shardCount: shardCount ?? null,
-        ready,
-        readyShare: shards.size === 0 ? 0 : ready / shards.size,
-        shards: [...shards.values()].map(shardStatus),
-        identify: {
-          left: budget?.left ?? null,
-          total: budget?.total ?? null,
-          resetAt: budget === null ? null : iso(budget.resetAt),
-          reserve: budget?.reserve ?? null,
-          waitingUntil: waitingUntil === null ? null : iso(waitingUntil),
-        },
-        edge: {
-          state: edge === null ? "clear" : "banned",
-          since: edge === null ? null : iso(edge.since),
-          until: edge === null ? null : iso(edge.until),
-        },
-      };
-    },
-  };
-
-  function exportSession(shard: Shard): StoredSession[] {
-    const state = shard.state();
-    const { session } = state;
-    if (session === null || shardCount === undefined) return [];
-    const { sequence, finishedAbove, unfinished } = options.finished(shard.id);
-    const age = state.kind === "ready" ? 0 : clock.now() - session.liveAt;
-    return [
-      {
-        shard: shard.id,
+    sessions: () =>
+      [...shards.values()].flatMap((shard) => {
+        const { session, kind } = shard.state();
+        if (session === null || shardCount === undefined) return [];
+        const owner = { shard: shard.id, shardCount, intents: options.intents, tokenHash: hash };
+        return [exportSession(session, kind === "ready", owner, options.finished(shard.id), clock, genericHost())];
+      }),
+    status: () =>
+      fleetStatus({
         shardCount,
-        sessionId: session.id,
-        resumeGatewayUrl: session.resumeUrl ?? genericHost(),
-        sequence: Math.min(sequence, session.sequence),
-        finishedAbove: finishedAbove.filter((above) => above <= session.sequence),
-        unfinished: unfinished.filter((open) => open.sequence <= session.sequence),
-        intents: options.intents,
-        tokenHash: hash,
-        writtenAt: Math.round(clock.wall() - age),
-      },
-    ];
-  }
-
-  function shardStatus(shard: Shard): ShardStatus {
-    const state = shard.state();
-    const { lastClose, session } = state;
-    const deadline = nextDeadline(state);
-    return {
-      shard: shard.id,
-      shardCount: shardCount ?? 0,
-      state: stateName(state),
-      received: session?.sequence ?? 0,
-      finished: session === null ? 0 : options.finished(shard.id).sequence,
-      lastClose: lastClose === null ? null : { code: lastClose.code, by: lastClose.by, at: iso(lastClose.at) },
-      ackMs: shard.ackMs(),
-      since: iso(state.since),
-      deadline: deadline === null ? null : iso(deadline),
-    };
-  }
+        shards: [...shards.values()],
+        budget: identifies.budget(),
+        waitingUntil,
+        edge: dials.edge(),
+        finished: (id) => options.finished(id).sequence,
+        iso,
+      }),
+  };
 }
 
 function earlier(one: number | null, other: number | null): number | null {

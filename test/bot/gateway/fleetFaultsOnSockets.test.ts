@@ -1,7 +1,7 @@
 // Every way a real connection can end: what the fleet does next, seen from the other side of the socket.
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { tokenHash } from "../../../bot/gateway/fleet.ts";
+import { tokenHash } from "../../../bot/gateway/storedSessions.ts";
 import type { StoredSession } from "../../../bot/ledger/ledger.ts";
 import { Secret } from "../../../shared/secret.ts";
 import { type FleetUnderTest, fleetUnderTest, TOKEN } from "./fleetUnderTest.ts";

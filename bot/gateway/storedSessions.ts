@@ -1,0 +1,71 @@
+// Sessions between processes: which of the ledger's are ours to resume, and how a live one is written down.
+
+import { createHash } from "node:crypto";
+import type { Secret } from "../../shared/secret.ts";
+import type { Clock } from "../clock.ts";
+import type { StoredSession } from "../ledger/ledger.ts";
+import { usableUrl } from "./session.ts";
+import type { Session } from "./sessionState.ts";
+
+/** How far a shard's handlers have come. */
+export interface Finished {
+  readonly sequence: number;
+  readonly finishedAbove: readonly number[];
+  readonly unfinished: readonly { readonly sequence: number; readonly deaths: number }[];
+}
+
+/** First 16 hex digits of the token's SHA-256: tells another token without knowing one. */
+export function tokenHash(token: Secret): string {
+  return createHash("sha256").update(token.reveal()).digest("hex").slice(0, 16);
+}
+
+/** What a session must have been made with. */
+export interface Ownership {
+  readonly hash: string;
+  readonly intents: number;
+  /** undefined: that of the newest session decides. */
+  readonly shardCount: number | undefined;
+  readonly shardIds: readonly number[] | undefined;
+}
+
+/** A session belongs to one token, intents and shard tuple; with any other it would be refused, or serve wrong guilds. */
+export function sortSessions(
+  stored: readonly StoredSession[],
+  { hash, intents, shardCount, shardIds }: Ownership,
+): { readonly ours: readonly StoredSession[]; readonly others: readonly StoredSession[] } {
+  const made = stored.filter((session) => session.tokenHash === hash && session.intents === intents);
+  const newest = made.toSorted((one, other) => other.writtenAt - one.writtenAt)[0];
+  const count = shardCount ?? newest?.shardCount;
+  const ours = made.filter(
+    (session) => session.shardCount === count && (shardIds === undefined || shardIds.includes(session.shard)),
+  );
+  return { ours, others: stored.filter((session) => !ours.includes(session)) };
+}
+
+export function importSession(stored: StoredSession | undefined, clock: Clock, plainAllowed: boolean): Session | null {
+  if (stored === undefined) return null;
+  const resumeUrl = usableUrl(stored.resumeGatewayUrl, { plainAllowed });
+  const liveAt = clock.now() - Math.max(0, clock.wall() - stored.writtenAt);
+  return { id: stored.sessionId, resumeUrl, sequence: stored.sequence, liveAt };
+}
+
+/** `isLive`: its connection stands, so its age counts from now. */
+export function exportSession(
+  session: Session,
+  isLive: boolean,
+  owner: Pick<StoredSession, "shard" | "shardCount" | "intents" | "tokenHash">,
+  { sequence, finishedAbove, unfinished }: Finished,
+  clock: Clock,
+  genericHost: string,
+): StoredSession {
+  const ageMs = isLive ? 0 : clock.now() - session.liveAt;
+  return {
+    ...owner,
+    sessionId: session.id,
+    resumeGatewayUrl: session.resumeUrl ?? genericHost,
+    sequence: Math.min(sequence, session.sequence),
+    finishedAbove: finishedAbove.filter((above) => above <= session.sequence),
+    unfinished: unfinished.filter((open) => open.sequence <= session.sequence),
+    writtenAt: Math.round(clock.wall() - ageMs),
+  };
+}
