@@ -46,9 +46,9 @@ describe("the Dockerfile", () => {
     const runs = stages.flatMap((stage) => values("RUN", stage));
     expect(runs).toHaveLength(1);
     expect(runs[0]).toMatch(/^npm ci (?=.*--omit=dev)(?=.*--ignore-scripts)/);
-    const production: [string, { hasInstallScript?: boolean }][] = Object.entries<{ dev?: boolean }>(
-      lock.packages,
-    ).filter(([name, { dev }]) => name !== "" && dev !== true);
+    const production = Object.entries<{ dev?: boolean; hasInstallScript?: boolean }>(lock.packages).filter(
+      ([name, { dev }]) => name !== "" && dev !== true,
+    );
     expect(production.length).toBeGreaterThan(3);
     expect(production.filter(([, { hasInstallScript }]) => hasInstallScript).map(([name]) => name)).toEqual([]);
   });
