@@ -22,7 +22,7 @@ export interface BotFaceParts {
   setPresence(presence: Presence, target: { readonly shard?: number }): void;
   requestGuildMembers(query: MembersQuery, signal: AbortSignal | undefined): Promise<Members>;
   status(): unknown;
-  stop(options: { readonly keepSessions?: boolean }): Promise<void>;
+  stop(options: { readonly keepSessions?: boolean }): void;
 }
 
 /** The face, and what the dispatcher asks for a type's handler. */
@@ -66,7 +66,7 @@ export function createBotFace(parts: BotFaceParts): BotFace {
     setPresence: (presence, target = {}) => parts.setPresence(presence, target),
     requestGuildMembers: (query, signal) => parts.requestGuildMembers(query, signal),
     status: parts.status,
-    stop: (options = {}) => parts.stop(options),
+    stop: async (options = {}) => parts.stop(options),
     log: (level, message, fields) => parts.telemetry.log(level, message, fields),
   };
 

@@ -11,8 +11,9 @@ export interface Checkpoint {
   start(): void;
   /** Writes now if anything moved. A ledger that fails is reported, and tried again at the next turn. */
   write(): Promise<void>;
-  /** Leaves no session behind: they were ended, and a successor must not try them. */
+  /** Leaves no session behind: they were ended, and a successor must not try them. Before `start` none was. */
   forget(): Promise<void>;
+  /** Ends the turns; both writes still work. */
   stop(): void;
 }
 
@@ -23,7 +24,8 @@ export function createCheckpoint(parts: {
   sessions(): readonly StoredSession[];
 }): Checkpoint {
   const { clock, ledger, telemetry } = parts;
-  let written = "[]";
+  // What the ledger is known to hold; before the first write that may be an earlier process's sessions.
+  let written: string | undefined;
   let writing: Promise<void> = Promise.resolve();
   let cancel: Cancel | undefined;
 
@@ -45,7 +47,10 @@ export function createCheckpoint(parts: {
     writing = writing.then(() => writeOnce(sessions()));
     return writing;
   };
-  const write = (): Promise<void> => after(parts.sessions);
+  // Nothing to keep is no reason to wipe what an earlier process kept and this one has not dialled yet.
+  const write = async (): Promise<void> => {
+    if (written !== undefined || parts.sessions().length > 0) await after(parts.sessions);
+  };
 
   const turn = (): void => {
     cancel = clock.schedule(CHECKPOINT_EVERY_MS, () => {
@@ -54,5 +59,10 @@ export function createCheckpoint(parts: {
     });
   };
 
-  return { start: turn, write, forget: () => after(() => []), stop: () => cancel?.() };
+  return {
+    start: turn,
+    write,
+    forget: async () => (cancel === undefined ? undefined : after(() => [])),
+    stop: () => cancel?.(),
+  };
 }

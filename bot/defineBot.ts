@@ -98,7 +98,10 @@ export interface Bot {
   requestGuildMembers(query: MembersQuery, signal?: AbortSignal): Promise<Members>;
   /** The same object as GET /state. */
   status(): unknown;
-  /** Ends the process as SIGTERM does; `keepSessions` overrides what the ledger would decide. */
+  /**
+   * Ends the process as SIGTERM does; `keepSessions` overrides what the ledger would decide. Resolves at once: a handler
+   * that waited for the end would hold it up.
+   */
   stop(options?: { readonly keepSessions?: boolean }): Promise<void>;
   log(level: "debug" | "info" | "warn" | "error", message: string, fields?: Readonly<Record<string, unknown>>): void;
 }

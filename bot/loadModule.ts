@@ -3,7 +3,11 @@
 import { existsSync } from "node:fs";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
+import { systemClock } from "./clock.ts";
 import { type BotDefinition, definitionProblems, isBotDefinition } from "./defineBot.ts";
+
+// Node itself would give up an unfinished top level without a word of its own to stdout; nothing healthy takes this long.
+const LOAD_DEADLINE_MS = 20_000;
 
 const PACKAGE_ROOT = path.resolve(import.meta.dirname, "..");
 
@@ -20,12 +24,22 @@ export async function loadBotModule(given: string): Promise<LoadedModule> {
   const file = candidates.find((candidate) => existsSync(candidate));
   if (file === undefined)
     return { ok: false, problem: `is "${given}"; there is no such file, give a path to a module` };
+  const loaded = new AbortController();
+  const late = systemClock()
+    .sleep(LOAD_DEADLINE_MS, loaded.signal)
+    .then(() => {
+      throw new Error(`its top level has not finished within ${LOAD_DEADLINE_MS} ms; do such work in \`start\``);
+    });
+  // Only the race below is of interest.
+  late.catch(() => {});
   let exported: unknown;
   try {
-    exported = await import(pathToFileURL(file).href);
+    exported = await Promise.race([import(pathToFileURL(file).href), late]);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     return { ok: false, problem: `is "${given}"; loading it failed: ${reason}`, cause };
+  } finally {
+    loaded.abort();
   }
   const definition = typeof exported === "object" && exported !== null ? Reflect.get(exported, "default") : undefined;
   if (isBotDefinition(definition)) return { ok: true, definition, file };

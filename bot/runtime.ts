@@ -2,6 +2,7 @@
 
 import { intentBits, intentNames } from "../shared/application.ts";
 import type { Environment } from "../shared/environment.ts";
+import { isLoopback } from "../shared/syntax.ts";
 import { createBotFace } from "./botFace.ts";
 import { createCheckpoint } from "./checkpoint.ts";
 import type { Clock, Random } from "./clock.ts";
@@ -40,8 +41,10 @@ const READY_SHARE = 0.9;
 const DEPLOY_ECHO_MS = 300_000;
 // A refusal can be mended in the developer portal, where no setting of ours changes: after an hour one start may ask again.
 const REFUSAL_HOLDS_MS = 3_600_000;
-// What a crash may still take for its checkpoint and its closes.
-const CRASH_DEADLINE_MS = 1_000;
+// What a ledger that hangs may still take from an ending: beyond it ECS's stop timeout comes near.
+const SAVE_DEADLINE_MS = 4_000;
+// Discord must hear of the close within 500 ms of a SIGTERM, so that a successor may RESUME; a checkpoint goes on beside it.
+const SAVE_BEFORE_CLOSE_MS = 250;
 // A running bot's 401 is believed when it lasts: Discord's own outages have answered 401 for moments.
 const REFUSAL_LASTS_MS = 60_000;
 
@@ -79,6 +82,8 @@ export interface Runtime {
   run(): Promise<void>;
   /** Finishes what runs, keeps the sessions if asked to (default: on SIGTERM, if the ledger outlives us), ends with 0. */
   drain(signal: string, keepSessions?: boolean): Promise<void>;
+  /** Writes the last lines now, for a process that exits at once. @returns how it exits */
+  abandon(): ExitCode;
   /** An error that nobody caught: saves what can be saved at once, ends with 70. */
   crash(error: unknown): Promise<void>;
   live(): boolean;
@@ -99,7 +104,12 @@ export function createRuntime(parts: RuntimeParts): Runtime {
   let fleet: Fleet | undefined;
   let userId = userIdOf(token);
   let wasReady = false;
-  const ending = new AbortController();
+  let exitCode: ExitCode | undefined;
+  let caught = false;
+  // Aborts what preflight and start still wait for, once the run parks or ends.
+  const over = new AbortController();
+  // Where somebody chose a plain address on this machine, the gateway behind it may be plain, too.
+  const plainAllowed = environment.DISCORD_GATEWAY_URL !== undefined || isLoopback(environment.DISCORD_API_URL);
 
   const newRest = (): RestClient =>
     createRestClient({
@@ -122,18 +132,21 @@ export function createRuntime(parts: RuntimeParts): Runtime {
     });
   let rest = newRest();
 
+  const askGateway = (signal: AbortSignal): Promise<GatewayInfo> =>
+    gatewayInfo(rest, signal, { replaced: environment.DISCORD_GATEWAY_URL, plainAllowed });
+
   /** Asks whether Discord takes the token with a client of its own, since one that was refused sends nothing more. */
   const askToken = (firstLookMs: number) =>
     checkToken({
       clock,
-      signal: ending.signal,
+      signal: over.signal,
       firstLookMs,
       async ask(signal) {
         if (rest.status().unauthorized) {
           void rest.stop(0);
           rest = newRest();
         }
-        return gatewayInfo(rest, signal);
+        return askGateway(signal);
       },
       isRefusal: (error) => error instanceof RestError && error.kind === "unauthorized",
     });
@@ -153,15 +166,16 @@ export function createRuntime(parts: RuntimeParts): Runtime {
     telemetry,
     handlers: definition.handlers ?? {},
     userId: () => userId,
-    setPresence: (presence, target) => dialled().setPresence(presence, target),
-    requestGuildMembers: (query, signal) => dialled().requestGuildMembers(query, signal),
+    setPresence: (presence, target) => present().setPresence(presence, target),
+    requestGuildMembers: (query, signal) => present().requestGuildMembers(query, signal),
     status: state,
-    stop: ({ keepSessions }) => drain("stop", keepSessions),
+    stop: ({ keepSessions }) => void drain("stop", keepSessions),
   });
 
-  function dialled(): Fleet {
+  /** The fleet, which is there before the module is handed its bot. */
+  function present(): Fleet {
     if (fleet !== undefined) return fleet;
-    throw new Error("the gateway is not dialled before `start` has returned; call this from a handler");
+    throw new Error("the bot was used before its `start`; this is a bug");
   }
 
   function createFleetFrom(stored: readonly StoredSession[], known: GatewayInfo | undefined, pauseMs: number): Fleet {
@@ -178,13 +192,14 @@ export function createRuntime(parts: RuntimeParts): Runtime {
       shardIds: environment.SHARD_IDS,
       compression: environment.GATEWAY_COMPRESSION,
       gatewayUrl: environment.DISCORD_GATEWAY_URL,
+      plainAllowed,
       identifyReserve: environment.IDENTIFY_RESERVE,
       identifyOverride: environment.IDENTIFY_OVERRIDE,
       identifyDelayMs: pauseMs,
       storedSessions: stored,
       async fetchGateway(signal) {
         // Preflight has just asked, and the route allows two calls in 5 s.
-        const answer = fresh ?? (await gatewayInfo(rest, signal));
+        const answer = fresh ?? (await askGateway(signal));
         fresh = undefined;
         return answer;
       },
@@ -224,7 +239,22 @@ export function createRuntime(parts: RuntimeParts): Runtime {
     telemetry.level("EdgeBanned", banned ? 1 : 0);
   }
 
+  function enter(next: Phase): void {
+    phase = next;
+    if (next.phase === "parked" || next.phase === "ending") over.abort(new Error(`the bot is ${next.phase}`));
+  }
+
   async function run(): Promise<void> {
+    try {
+      await setOut();
+    } catch (error) {
+      // Whoever ended the run has also ended what it waited for.
+      if (!over.signal.aborted) throw error;
+    }
+  }
+
+  async function setOut(): Promise<void> {
+    if (over.signal.aborted) return;
     let kept: Kept;
     try {
       kept = await readLedger(ledger, telemetry, clock.wall());
@@ -234,6 +264,7 @@ export function createRuntime(parts: RuntimeParts): Runtime {
       finish(EXIT.configuration);
       return;
     }
+    if (over.signal.aborted) return;
     const { refusal } = kept;
     if (refusal?.fingerprint === fingerprint && clock.wall() - refusal.writtenAt < REFUSAL_HOLDS_MS) {
       await refuse({ code: refusal.code, fix: refusal.fix }, "remembered");
@@ -242,42 +273,41 @@ export function createRuntime(parts: RuntimeParts): Runtime {
     // A session that Discord gave for this token proves it as well as a request would, and costs none.
     const proven = kept.sessions.some((session) => session.tokenHash === tokenHash(token));
     const check = proven ? undefined : await askToken(0);
+    if (over.signal.aborted) return;
     if (check?.outcome === "refused") return refuse(REFUSED_TOKEN, "new");
     if (check?.outcome === "unclear") {
       telemetry.log("warn", "GET /gateway/bot gave no clear answer about the token; the bot goes on", {
         error: String(check.cause),
       });
     }
-    if (ending.signal.aborted) return;
-    phase = { phase: "running" };
-    await startModule();
-    if (ending.signal.aborted) return;
+    enter({ phase: "running" });
     for (const session of kept.sessions) dispatcher.restore(session);
     if (proven) showDeploy();
     const known = check?.outcome === "taken" ? check.gateway : undefined;
     fleet = createFleetFrom(kept.sessions, known, crashLoopPauseMs(kept.starts, clock.wall()));
     const { edge } = rest.status();
     if (edge.until !== null) fleet.setRestBan(Date.parse(edge.until));
+    await startModule();
+    if (over.signal.aborted) return;
     fleet.start();
     checkpoint.start();
   }
 
   async function startModule(): Promise<void> {
-    const late = new AbortController();
-    const waited = clock.sleep(START_DEADLINE_MS, late.signal).then(
+    const returned = new AbortController();
+    const waited = clock.sleep(START_DEADLINE_MS, AbortSignal.any([returned.signal, over.signal])).then(
       () => telemetry.log("warn", `the bot module's start has not returned within ${START_DEADLINE_MS} ms; dialling`),
       () => {},
     );
-    const started = Promise.resolve(definition.start?.(face.bot));
-    started.catch((error: unknown) => void crash(error));
+    const started = Promise.resolve(definition.start?.(face.bot)).catch(crash);
     await Promise.race([started, waited]);
-    late.abort();
+    returned.abort();
   }
 
   function showDeploy(): void {
     telemetry.level("DeployRunning", 1);
     clock.schedule(DEPLOY_ECHO_MS, () => {
-      if (!ending.signal.aborted) telemetry.level("DeployRunning", 0);
+      if (phase.phase !== "ending") telemetry.level("DeployRunning", 0);
     });
   }
 
@@ -287,7 +317,7 @@ export function createRuntime(parts: RuntimeParts): Runtime {
       const check = await askToken(REFUSAL_LASTS_MS);
       if (check.outcome === "refused") await refuse(REFUSED_TOKEN, "new");
     } catch (error) {
-      if (!ending.signal.aborted) throw error;
+      if (!over.signal.aborted) throw error;
     }
   }
 
@@ -295,7 +325,7 @@ export function createRuntime(parts: RuntimeParts): Runtime {
   async function refuse(refusal: Refusal, kind: "new" | "remembered"): Promise<void> {
     if (phase.phase === "parked" || phase.phase === "ending") return;
     const parks = environment.ON_FATAL === "park" && (phase.phase === "running" || kind === "remembered");
-    phase = parks ? { phase: "parked", ...refusal } : { phase: "ending" };
+    enter(parks ? { phase: "parked", ...refusal } : { phase: "ending" });
     telemetry.level("Fatal", 1);
     telemetry.event("fatal", refusal);
     telemetry.flush();
@@ -315,7 +345,7 @@ export function createRuntime(parts: RuntimeParts): Runtime {
 
   async function drain(signal: string, keepSessions = ledger.persistent && signal !== "SIGINT"): Promise<void> {
     if (phase.phase === "ending") return;
-    phase = { phase: "ending" };
+    enter({ phase: "ending" });
     const since = clock.now();
     telemetry.level("DeployRunning", 1);
     telemetry.event("bot.draining", { signal, keepSessions: keepSessions ? "yes" : "no" });
@@ -323,7 +353,7 @@ export function createRuntime(parts: RuntimeParts): Runtime {
     // A kept session replays what has not been started; without one, only what is here now can still be handled.
     if (keepSessions) {
       dispatcher.stopStarting();
-      await checkpoint.write();
+      await within(SAVE_BEFORE_CLOSE_MS, checkpoint.write());
     }
     await fleet?.stop({ keepSessions });
     const late = new AbortController();
@@ -332,30 +362,40 @@ export function createRuntime(parts: RuntimeParts): Runtime {
     await rest.stop(Math.max(0, environment.DRAIN_MS - (clock.now() - since)));
     cancel();
     // Handlers that ended meanwhile need no replay; a session that was ended must not be tried again.
-    if (keepSessions) await checkpoint.write();
-    else await checkpoint.forget();
-    finish(EXIT.asked, since);
+    await within(SAVE_DEADLINE_MS, keepSessions ? checkpoint.write() : checkpoint.forget());
+    finish(caught ? EXIT.bug : EXIT.asked, since);
   }
 
   async function crash(error: unknown): Promise<void> {
-    if (phase.phase === "ending") return;
-    phase = { phase: "ending" };
-    const since = clock.now();
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     telemetry.log("error", "an error that nothing caught ends the bot", { error: text });
+    caught = true;
+    // What is ending already goes on to its end, which is near.
+    if (phase.phase === "ending") return;
+    enter({ phase: "ending" });
+    const since = clock.now();
     telemetry.flush();
     checkpoint.stop();
     const saved = checkpoint.write().then(() => fleet?.stop({ keepSessions: true }));
-    await Promise.race([saved, clock.sleep(CRASH_DEADLINE_MS)]);
+    await within(SAVE_DEADLINE_MS, saved);
     finish(EXIT.bug, since);
   }
 
-  function finish(exitCode: ExitCode, since = startedAt): void {
-    ending.abort(new Error("the bot is ending"));
+  async function within(milliseconds: number, work: Promise<unknown>): Promise<void> {
+    const done = new AbortController();
+    await Promise.race([work, clock.sleep(milliseconds, done.signal).catch(() => {})]);
+    done.abort();
+  }
+
+  function finish(code: ExitCode, since = startedAt): ExitCode {
+    if (exitCode !== undefined) return exitCode;
+    exitCode = code;
+    enter({ phase: "ending" });
     telemetry.flush();
     telemetry.stop();
     telemetry.event("bot.stopped", { tookMs: Math.round(clock.now() - since), exitCode });
     end(exitCode);
+    return exitCode;
   }
 
   function live(): boolean {
@@ -378,5 +418,5 @@ export function createRuntime(parts: RuntimeParts): Runtime {
     });
   }
 
-  return { ended, run, drain, crash, live, ready, state };
+  return { ended, run, drain, abandon: () => finish(EXIT.asked), crash, live, ready, state };
 }

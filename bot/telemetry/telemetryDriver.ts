@@ -79,10 +79,7 @@ export function createTelemetry(options: TelemetryOptions): RunningTelemetry {
     flush,
     start() {
       if (running.length > 0) return;
-      const stopWatching = watchLoop(clock, {
-        lag: (milliseconds) => recorder.observe("LoopLagMilliseconds", milliseconds),
-        stalled: (gapMs, cause) => telemetry.event("process.stalled", { gapMs, cause }),
-      });
+      const stopWatching = watchLoop(clock, (lag) => recorder.observe("LoopLagMilliseconds", lag));
       running = [flushEachInterval(), stopWatching];
     },
     stop() {

@@ -327,17 +327,10 @@ describe("metric lines", () => {
 });
 
 describe("the event loop", () => {
-  it("is sampled each second, and a stall is told from a suspended machine", async () => {
+  it("is sampled each second for how late its timers run", async () => {
     const clock = virtualClock();
     let late = 0;
-    let asleep = 0;
-    const { telemetry, logs, metrics } = bench({
-      clock: {
-        ...clock,
-        now: () => clock.now() + late,
-        wall: () => clock.wall() + late + asleep,
-      },
-    });
+    const { telemetry, logs, metrics } = bench({ clock: { ...clock, now: () => clock.now() + late } });
     telemetry.start();
     await clock.advance(500);
     late = 200;
@@ -345,15 +338,11 @@ describe("the event loop", () => {
     await clock.advance(500);
     late += 6_000;
     await clock.advance(500);
-    await clock.advance(500);
-    asleep = 90_000;
-    await clock.advance(500);
+    await clock.advance(1_000);
     telemetry.flush();
     expect(metrics().flatMap((line) => line["LoopLagMilliseconds"])).toEqual([200, 6_000, 0]);
-    expect(logs()).toMatchObject([
-      { event: "process.stalled", level: EVENTS["process.stalled"].level, gapMs: 6_000, cause: "loop" },
-      { event: "process.stalled", gapMs: 90_000, cause: "suspend" },
-    ]);
+    // Stalls are the gateway's to tell, which must act on them.
+    expect(logs()).toEqual([]);
     telemetry.stop();
   });
 });
