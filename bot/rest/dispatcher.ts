@@ -99,7 +99,10 @@ export class Dispatcher {
         until,
       });
     }
-    if (wait > LONGEST_WAIT_MS && deadlineMs === undefined) return waitTooLong(route, wait, until);
+    const shut = this.#scheduler.shutFor(call.route, now);
+    if (shut > LONGEST_WAIT_MS && deadlineMs === undefined) {
+      return waitTooLong(route, shut, Math.ceil(clock.wall() + shut));
+    }
     return undefined;
   }
 
@@ -327,7 +330,7 @@ export class Dispatcher {
     if (wait > LONGEST_WAIT_MS) {
       for (const waiting of this.#scheduler.entries()) {
         const other = waiting.job;
-        if (this.#scheduler.waitAtLeast(waiting.route, waiting.priority, now) <= LONGEST_WAIT_MS) continue;
+        if (this.#scheduler.shutFor(waiting.route, now) <= LONGEST_WAIT_MS) continue;
         if (other.latest === Infinity) this.#fail(other, waitTooLong(other.route.name, wait, wallUntil));
       }
     }

@@ -91,8 +91,14 @@ export class Scheduler<Job> {
     if (lane === undefined) return 0;
     const chain = route.order === undefined ? undefined : this.#chains.get(route.order);
     const ahead = (lane.queue?.ahead(priority) ?? 0) + (chain?.waiting?.ahead(priority) ?? 0);
-    const held = route.kinds.map((kind) => (lane.heldKinds?.get(kind) ?? 0) - now);
-    return Math.max(lane.bucket.waitAtLeast(now, ahead), ...held, 0);
+    return Math.max(lane.bucket.waitAtLeast(now, ahead), this.#heldUntil(lane, route, now) - now);
+  }
+
+  /** For how many milliseconds nothing of this kind goes at all, however short the queue. */
+  shutFor(route: Route, now: number): number {
+    const lane = this.#peek(route);
+    if (lane === undefined) return 0;
+    return Math.max(lane.bucket.waitAtLeast(now, 0), this.#heldUntil(lane, route, now) - now);
   }
 
   /** A call joins. */

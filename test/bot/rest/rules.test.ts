@@ -135,6 +135,20 @@ describe("an API 429", () => {
   });
 });
 
+describe("a long queue", () => {
+  it("is not refused for its length, however long the last will wait", async () => {
+    const made = await given(() => ({ status: 200, headers: limits("h", 1, 0, 5000), body: {} }), { rate: 20 });
+    await made.client.request({ method: "POST", path: messages(1), body: {} });
+    const abort = new AbortController();
+    const calls = Array.from({ length: 1000 }, () =>
+      outcome(made.client.request({ method: "POST", path: messages(1), body: {}, signal: abort.signal })),
+    );
+    expect(made.client.status().queued).toBe(1000);
+    abort.abort("enough");
+    expect(new Set(await Promise.all(calls))).toEqual(new Set(["enough"]));
+  });
+});
+
 describe("giving up", () => {
   it("a signal ends a call while queued, in flight and in a 429 wait, and the next goes on", async () => {
     const made = await given(
