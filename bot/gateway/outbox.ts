@@ -20,7 +20,13 @@ export const DEFAULT_LIMIT = 115;
 const URGENT_LIMIT = 118;
 /** A second more than Discord's window, since it counts on arrival and we on departure. */
 const WINDOW_MS = 61_000;
-/** A burst that takes ten minutes to send is a mistake of the caller's. */
+/**
+ * Payloads that may go at once; the rest of the limit is spread over the window. Were all sent at once, and the network
+ * held one such burst up for longer than that second, it would meet the next one on arrival: 4008. Spread out, some four
+ * seconds of delay stay within Discord's 120.
+ */
+const MOST_AT_ONCE = 30;
+/** What takes more than ten minutes to send is a mistake of the caller's. */
 const MOST_QUEUED = 1_000;
 
 export interface Outbox {
@@ -49,6 +55,9 @@ export interface Outbox {
 export function createOutbox(limit: number = DEFAULT_LIMIT): Outbox {
   const highest = Math.min(limit, DEFAULT_LIMIT);
   let normal = highest;
+  // How many payloads may go at once, as of `allowedAt`; it grows with time up to `atOnce()`.
+  let allowance = Number.POSITIVE_INFINITY;
+  let allowedAt = Number.NEGATIVE_INFINITY;
   // Send times of this connection, ascending, at most URGENT_LIMIT of them.
   let sent: number[] = [];
   const queue: string[] = [];
@@ -56,6 +65,17 @@ export function createOutbox(limit: number = DEFAULT_LIMIT): Outbox {
   const forget = (now: number): void => {
     while (sent.length > 0 && now - (sent[0] ?? now) >= WINDOW_MS) sent.shift();
   };
+  const atOnce = (): number => Math.min(MOST_AT_ONCE, Math.ceil(normal / 3));
+  const perMs = (): number => Math.max(1, normal - atOnce()) / WINDOW_MS;
+  const allowed = (now: number): number => {
+    allowance = Math.min(atOnce(), allowance + Math.max(0, now - allowedAt) * perMs());
+    allowedAt = now;
+    // What rounding took from a whole payload is given back.
+    return Math.floor(allowance + 1e-9);
+  };
+  const normalAt = (now: number): number =>
+    Math.max(roomAt(now, normal), allowed(now) >= 1 ? now : now + (1 - allowance) / perMs());
+
   const count = (now: number, most: number): boolean => {
     forget(now);
     if (sent.length >= most) return false;
@@ -88,6 +108,7 @@ export function createOutbox(limit: number = DEFAULT_LIMIT): Outbox {
     connect() {
       sent = [];
       normal = highest;
+      allowance = Number.POSITIVE_INFINITY;
     },
     beatsEvery(intervalMs) {
       // Beats come up to 5 % early; one more is there for a beat that Discord asks for.
@@ -97,14 +118,19 @@ export function createOutbox(limit: number = DEFAULT_LIMIT): Outbox {
     urgent: (now) => count(now, URGENT_LIMIT),
     drain(now) {
       forget(now);
-      const going = queue.splice(0, Math.max(0, normal - sent.length));
+      const going = queue.splice(0, Math.max(0, Math.min(normal - sent.length, allowed(now))));
+      allowance -= going.length;
       for (let number = 0; number < going.length; number++) sent.push(now);
       return going;
     },
-    nextAt: (now) => (queue.length === 0 ? null : roomAt(now, normal)),
-    roomAt: (now) => roomAt(now, normal),
+    nextAt: (now) => (queue.length === 0 ? null : normalAt(now)),
+    roomAt: (now) => normalAt(now),
     urgentAt: (now) => roomAt(now, URGENT_LIMIT),
-    take: (now) => count(now, normal),
+    take(now) {
+      if (allowed(now) < 1 || !count(now, normal)) return false;
+      allowance--;
+      return true;
+    },
     queued: () => queue.length,
   };
 }

@@ -2,10 +2,11 @@
 
 import type { Presence } from "../defineBot.ts";
 
-/** 5 updates per 20 s per session, more are dropped without a word (events/gateway-events#activity-object). */
-const MOST_UPDATES = 5;
-/** A little more than Discord's window, since it counts on arrival and we on departure. */
-const WINDOW_MS = 20_500;
+/**
+ * 5 updates per 20 s per session, more are dropped without a word (events/gateway-events#activity-object). The first one
+ * goes at once and the others this far apart, so that updates which the network holds up for 5 s still keep to it.
+ */
+const GAP_MS = 5_000;
 
 export interface PresenceKeeper {
   want(presence: Presence): void;
@@ -23,13 +24,7 @@ export interface PresenceKeeper {
 export function presenceKeeper(): PresenceKeeper {
   let desired: Presence | undefined;
   let pending = false;
-  let updates: number[] = [];
-
-  const roomAt = (now: number): number => {
-    updates = updates.filter((at) => now - at < WINDOW_MS);
-    const blocking = updates[updates.length - MOST_UPDATES];
-    return blocking === undefined ? now : blocking + WINDOW_MS;
-  };
+  let next = Number.NEGATIVE_INFINITY;
 
   return {
     want(presence) {
@@ -40,11 +35,11 @@ export function presenceKeeper(): PresenceKeeper {
     assert() {
       pending = desired !== undefined;
     },
-    due: (now) => (pending && roomAt(now) <= now ? desired : undefined),
+    due: (now) => (pending && next <= now ? desired : undefined),
     sent(now) {
       pending = false;
-      updates.push(now);
+      next = now + GAP_MS;
     },
-    nextAt: (now) => (pending ? roomAt(now) : null),
+    nextAt: (now) => (pending ? Math.max(now, next) : null),
   };
 }
