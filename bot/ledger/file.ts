@@ -3,6 +3,8 @@
 import { createHash, randomUUID } from "node:crypto";
 import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import path from "node:path";
+import { codeOf, failed } from "./fileFaults.ts";
+import { createFileValues } from "./fileValues.ts";
 import type { Ledger } from "./ledger.ts";
 import { LedgerError } from "./ledgerError.ts";
 import { newerSessions, type Reader, readRefusal, readSessions, readStarts, withStart } from "./records.ts";
@@ -10,18 +12,6 @@ import { newerSessions, type Reader, readRefusal, readSessions, readStarts, with
 // Session ids and hashes are for the bot's user alone.
 const DIRECTORY_MODE = 0o700;
 const FILE_MODE = 0o600;
-
-/** What a person does about an error of the file system, by its code. */
-const FIXES: Readonly<Record<string, string>> = {
-  EACCES: "give the bot's user the right to read and write there",
-  EPERM: "give the bot's user the right to read and write there",
-  EROFS: "mount a writable volume there",
-  ENOSPC: "make room on that volume",
-  EDQUOT: "make room on that volume",
-  ENOTDIR: "name a directory in LEDGER=file:DIR, not a file",
-  EEXIST: "name a directory in LEDGER=file:DIR, not a file",
-  EISDIR: "move the directory of that name away",
-};
 
 interface RecordFile<Value> {
   readonly name: string;
@@ -116,6 +106,7 @@ export function createFileLedger(directory: string): Ledger {
     recordStart: (at) => inTurn(() => replace(STARTS, (starts) => withStart(starts, at))),
     readRefusal: () => inTurn(() => read(REFUSAL)),
     writeRefusal: (refusal) => inTurn(() => replace(REFUSAL, () => refusal)),
+    values: createFileValues(path.join(home, "values")),
   };
 }
 
@@ -160,12 +151,3 @@ function parsed(text: string): unknown {
     return undefined;
   }
 }
-
-function failed(kind: "unreadable" | "unwritable", file: string, cause: unknown): LedgerError {
-  const code = codeOf(cause);
-  const fix = FIXES[code ?? ""] ?? "check the volume that it lies on";
-  return new LedgerError(kind, `${file} is ${kind} (${code ?? String(cause)}); ${fix}`, cause);
-}
-
-const codeOf = (error: unknown): string | undefined =>
-  error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;

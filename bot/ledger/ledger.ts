@@ -1,4 +1,4 @@
-// The port to state that outlives a process: gateway sessions, recent starts, a refusal by Discord.
+// The port to state that outlives a process: gateway sessions, recent starts, a refusal by Discord, a bot's own values.
 
 /** A gateway session as it is kept between processes; the names are those of sessions.json and are a promise. */
 export interface StoredSession {
@@ -28,6 +28,22 @@ export interface StoredRefusal {
   readonly writtenAt: number;
 }
 
+/** Most values that are kept; beyond it those go first that expire first. */
+export const MOST_VALUES = 20_000;
+
+/**
+ * A bot's own small texts by key, such as who answers which question. Times are wall time, ms since 1970; a value is gone
+ * at `expiresAt`. Every call may reject with a LedgerError.
+ */
+export interface Values {
+  read(key: string, now: number): Promise<string | undefined>;
+  /** Keeps the value unless the key has one; whether it was kept. One step: of several claims at once one wins. */
+  claim(key: string, value: string, now: number, expiresAt: number): Promise<boolean>;
+  /** Keeps the value, whatever was there. */
+  write(key: string, value: string, now: number, expiresAt: number): Promise<void>;
+  remove(key: string): Promise<void>;
+}
+
 /** Every call may reject with a LedgerError; callers say so through `ledger.unreachable` and go on. */
 export interface Ledger {
   /** Whether anything is kept when the process ends. */
@@ -41,4 +57,5 @@ export interface Ledger {
   readRefusal(): Promise<StoredRefusal | undefined>;
   /** `undefined` forgets it. */
   writeRefusal(refusal: StoredRefusal | undefined): Promise<void>;
+  readonly values: Values;
 }

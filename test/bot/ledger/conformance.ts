@@ -128,4 +128,32 @@ export function conforms(open: () => Ledger): void {
     await ledger.writeRefusal(undefined);
     expect(await ledger.readRefusal()).toBeUndefined();
   });
+
+  it("keeps values by key until they expire or are removed", async () => {
+    const { values } = open();
+    expect(await values.read("a", 0)).toBeUndefined();
+    await values.write("a", "1", 0, 10);
+    await values.write("b", "ü \u{1f600}", 0, 10);
+    expect(await values.read("a", 9)).toBe("1");
+    expect(await values.read("b", 9)).toBe("ü \u{1f600}");
+    await values.write("a", "2", 5, 20);
+    expect(await values.read("a", 19)).toBe("2");
+    expect(await values.read("a", 20)).toBeUndefined();
+    await values.remove("b");
+    await values.remove("never there");
+    expect(await values.read("b", 9)).toBeUndefined();
+  });
+
+  it("lets one of many claims win, and another only once that has expired or was removed", async () => {
+    const { values } = open();
+    const claims = Array.from({ length: 20 }, (_, index) => values.claim("question/1", `run ${index}`, 0, 10));
+    const won = (await Promise.all(claims)).map((taken, index) => (taken ? `run ${index}` : "")).filter(Boolean);
+    expect(won).toHaveLength(1);
+    expect(await values.read("question/1", 9)).toBe(won[0]);
+    expect(await values.claim("question/1", "late", 9, 20)).toBe(false);
+    expect(await values.claim("question/1", "later", 10, 20)).toBe(true);
+    expect(await values.read("question/1", 11)).toBe("later");
+    await values.remove("question/1");
+    expect(await values.claim("question/1", "again", 11, 20)).toBe(true);
+  });
 }

@@ -45,6 +45,24 @@ describe("the file ledger", () => {
     expect(await after.readRefusal()).toEqual(refusal);
   });
 
+  it("keeps values for the next process, for the owner alone, and clears away what has expired", async () => {
+    const directory = freshDirectory();
+    await open(directory).values.write("kept", "1", 0, 1_000);
+    await open(directory).values.write("over", "2", 0, 500);
+    const after = open(directory).values;
+    expect(await after.read("kept", 1)).toBe("1");
+    expect(await after.claim("kept", "3", 1, 2_000)).toBe(false);
+    await after.write("new", "4", 600, 1_000);
+    const home = path.join(directory, "values");
+    const files = readdirSync(home);
+    expect(files.map((name) => JSON.parse(readFileSync(path.join(home, name), "utf8")).key).sort()).toEqual([
+      "kept",
+      "new",
+    ]);
+    expect(files.map((name) => mode(path.join(home, name)))).toEqual([0o600, 0o600]);
+    expect(mode(home)).toBe(0o700);
+  });
+
   it("writes sessions.json as promised: names, order, one JSON array, for the owner alone, nothing left beside it", async () => {
     const directory = freshDirectory();
     const ledger = open(directory);
