@@ -260,11 +260,11 @@ function onDispatch(state: ShardState, payload: Payload, now: number, random: ()
   const resumed = state.kind === "resuming" && type === "RESUMED";
   // Sequences ascend by one in a session; an older one is a repeat of what was received.
   if (sequence <= state.session.sequence && !resumed) return same(state);
-  const session = { ...state.session, sequence: Math.max(sequence, state.session.sequence) };
+  const session = receivedUpTo(state.session, sequence);
   const replayed = state.kind === "resuming" && !resumed;
   const dispatch: Effect = { kind: "dispatch", sequence, type, data, replayed };
   if (!resumed) {
-    if (state.kind === "ready") return step({ ...state, session }, dispatch);
+    if (state.kind === "ready") return { state: readyWith(state, session), effects: [dispatch] };
     return step({ ...state, session, replayed: state.replayed + 1, deadline: now + DEADLINE_MS.replay }, dispatch);
   }
   const ready: Ready = {
@@ -282,6 +282,16 @@ function onDispatch(state: ShardState, payload: Payload, now: number, random: ()
     replayed: state.replayed,
   };
   return step(ready, done, dispatch);
+}
+
+/** Written out, not spread: this and the next run for every event, and a spread of a union is several times slower. */
+function receivedUpTo({ id, resumeUrl, sequence, liveAt }: Session, received: number): Session {
+  return { id, resumeUrl, sequence: Math.max(received, sequence), liveAt };
+}
+
+function readyWith(state: Ready, session: Session): Ready {
+  const { generation, failedDials, backoff, lastClose, since, heartbeat } = state;
+  return { kind: "ready", generation, session, failedDials, backoff, lastClose, since, heartbeat };
 }
 
 function onReady(

@@ -86,11 +86,13 @@ export function createShard(context: ShardContext, stored: Session | null, ports
   let flush: { at: number; cancel: Cancel } | undefined;
 
   const run = (first: Input): void => {
-    inputs.push(first);
-    if (running) return;
+    if (running) {
+      inputs.push(first);
+      return;
+    }
     running = true;
     try {
-      for (let input = inputs.shift(); input !== undefined; input = inputs.shift()) advance(input);
+      for (let input: Input | undefined = first; input !== undefined; input = inputs.shift()) advance(input);
     } finally {
       running = false;
     }
