@@ -7,6 +7,8 @@ import { createBotFace } from "./botFace.ts";
 import { createCheckpoint } from "./checkpoint.ts";
 import type { Clock, Random } from "./clock.ts";
 import type { BotDefinition } from "./defineBot.ts";
+import { askEcho } from "./egress/echo.ts";
+import { watchEgress } from "./egress/egressWatch.ts";
 import { createDispatcher } from "./gateway/dispatch.ts";
 import { createFleet, type Fleet, type GatewayInfo } from "./gateway/fleet.ts";
 import { gatewayInfo } from "./gatewayInfo.ts";
@@ -291,6 +293,15 @@ export function createRuntime(parts: RuntimeParts): Runtime {
     if (over.signal.aborted) return;
     fleet.start();
     checkpoint.start();
+    const echo = environment.EGRESS_ECHO_URL;
+    watchEgress({
+      clock,
+      telemetry,
+      addresses: environment.EGRESS_ADDRESSES ?? [],
+      signal: over.signal,
+      askEcho: echo === undefined ? undefined : (signal) => askEcho(echo, signal),
+      probeEdge: (signal) => rest.request({ method: "GET", path: "/gateway", auth: false, signal }),
+    });
   }
 
   async function startModule(): Promise<void> {

@@ -89,6 +89,7 @@ export default async function mooring() {
       EGRESS_ADDRESSES: pulumi.concat(
         ...egress.addresses.flatMap((address, place) => (place === 0 ? [address] : [",", address])),
       ),
+      ...(settings.egressEchoUrl === undefined ? {} : { EGRESS_ECHO_URL: settings.egressEchoUrl }),
       DRAIN_MS: String(settings.drainMs),
       LOG_LEVEL: settings.logLevel,
       SHARD_COUNT: settings.shardCount,

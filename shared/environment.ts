@@ -122,6 +122,12 @@ export const VARIABLES = {
     syntax: addresses,
     meaning: "the public addresses this deployment leaves by; named when the edge bans them",
   },
+  EGRESS_ECHO_URL: {
+    syntax: url("https", "http", isLoopback),
+    rehearsal: true,
+    meaning:
+      "answers a GET with the address it sees; compared with EGRESS_ADDRESSES at the start and hourly, unset = never",
+  },
   CLOCK_RATE: {
     syntax: positive(1000),
     fallback: "1",

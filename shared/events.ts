@@ -76,6 +76,16 @@ export const EVENTS = {
     fields: { via: "text", route: "text?", address: "text?", bannedForMs: "number" },
     meaning: "the edge lets the address through again",
   },
+  "egress.proven": {
+    level: "info",
+    fields: { address: "text" },
+    meaning: "the bot is seen from an address of its deployment; said when it was not known before",
+  },
+  "egress.mismatch": {
+    level: "error",
+    fields: { address: "text", expected: "text" },
+    meaning: "the bot is seen from another address than its deployment's: traffic goes around the NAT",
+  },
   "dispatch.poison": {
     level: "error",
     fields: { shard: "number", seq: "number", type: "text", deaths: "number" },

@@ -40,6 +40,7 @@ export const METRICS = {
 
   EdgeBanned: level("published", "1 while Discord's edge blocks this address for REST or the gateway"),
   EdgeBannedRoutes: level("published", "routes that the edge blocks while others pass"),
+  EgressMismatch: level("published", "1 while the bot is seen from an address that is not among its deployment's own"),
   RateLimited: counter("published", "API 429s about one bucket (scope user, hidden sub-limits included)"),
   RateLimitedGlobal: counter("published", "API 429s with scope global"),
   RetryAfterViolations: counter("published", "requests sent before a Retry-After had passed; must stay 0"),

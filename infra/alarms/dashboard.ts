@@ -68,6 +68,7 @@ export function dashboardBody<Text>(args: DashboardArgs<Text | string>): { reado
       "Is the address clean?",
       [
         ["Edge bans", [bot("EdgeBanned"), bot("EdgeBannedRoutes")]],
+        ["Seen from another address", [bot("EgressMismatch")]],
         ["NAT", nat],
       ],
     ],

@@ -37,18 +37,26 @@ export function platformRules<Text>(args: PlatformRuleArgs<Text | string>): read
       meaning: "The task has used nearly all of its processor for 15 minutes: heartbeats will be late.",
       firstAction: "Raise cpu in the stack's configuration.",
     },
-    {
-      name: "MetricLinesBroken",
-      source: {
-        namespace: "AWS/Logs",
+    // AWS counts the two kinds of flaw apart; either voids its whole line.
+    ...[
+      {
+        name: "MetricLinesBroken",
         metric: "EMFParsingErrors",
-        dimensions: { LogGroupName: args.logGroup },
+        meaning: "CloudWatch cannot read some of the bot's metric lines: alarms built on them are blind.",
       },
-      when: { ...counted },
-      reaction: "notify",
-      meaning: "CloudWatch cannot read the bot's metric lines: alarms built on them are blind.",
+      {
+        name: "MetricValuesBroken",
+        metric: "EMFValidationErrors",
+        meaning: "CloudWatch refuses a value in some of the bot's metric lines: alarms built on them are blind.",
+      },
+    ].map(({ name, metric, meaning }) => ({
+      name,
+      source: { namespace: "AWS/Logs", metric, dimensions: { LogGroupName: args.logGroup } },
+      when: counted,
+      reaction: "notify" as const,
+      meaning,
       firstAction: "Roll back to the last good image; the line's own text says what is wrong with it.",
-    },
+    })),
     ...args.nats.flatMap(({ kind, zone, id }): readonly AlarmRule<Text | string>[] => {
       const suffix = `-${zone}`;
       if (kind === "gateway") {

@@ -71,6 +71,14 @@ export function botRules(args: BotRuleArgs): readonly AlarmRule[] {
       "Read edge.banned in the log for the route, and look for what calls it so often.",
     ),
     rule(
+      "EgressMismatch",
+      "EgressMismatch",
+      "page",
+      { ...LEVEL, threshold: 1 },
+      "The bot is seen from an address that is not this stack's: traffic goes around the NAT, by an address others may share.",
+      "Read egress.mismatch in the log for the address; compare routes and the service's network settings with pulumi preview --refresh.",
+    ),
+    rule(
       "RateLimited",
       "RateLimited",
       "page",
@@ -216,19 +224,16 @@ export function botRules(args: BotRuleArgs): readonly AlarmRule[] {
 /** One fault, one page: what is a consequence of a known cause waits behind it. */
 export const COMPOSITE_RULES: readonly CompositeRule[] = [
   {
-    name: "GatewayDown",
-    expression:
-      "(ALARM(ShardsNotReady) OR ALARM(MissedHeartbeatAcks)) AND NOT (ALARM(EdgeBannedLately) OR ALARM(Fatal) OR ALARM(TokenDanger) OR ALARM(BotSilent) OR ALARM(DeployRunning))",
+    // One and not two: an outage at Discord both closes connections and makes errors, and a composite costs $0.50 a month.
+    name: "UnexplainedFault",
+    expression: [
+      "(((ALARM(ShardsNotReady) OR ALARM(MissedHeartbeatAcks)) AND NOT (ALARM(TokenDanger) OR ALARM(BotSilent)))",
+      "OR (ALARM(LogErrors) AND NOT (ALARM(EdgeBannedRoutes) OR ALARM(EgressMismatch) OR ALARM(HandlersShed) OR ALARM(LedgerUnreachable))))",
+      "AND NOT (ALARM(EdgeBannedLately) OR ALARM(Fatal) OR ALARM(DeployRunning))",
+    ].join(" "),
     reaction: "page",
-    meaning: "Shards are not ready or lose their connections, and no known cause explains it.",
-    firstAction: "Read shard.state in the log for close codes, and Discord's status page.",
-  },
-  {
-    name: "UnexplainedErrors",
-    expression:
-      "ALARM(LogErrors) AND NOT (ALARM(EdgeBannedLately) OR ALARM(EdgeBannedRoutes) OR ALARM(Fatal) OR ALARM(HandlersShed) OR ALARM(LedgerUnreachable) OR ALARM(DeployRunning))",
-    reaction: "page",
-    meaning: "The bot logs errors minute after minute, and no other alarm explains them.",
-    firstAction: "Read the log at level error; roll back if it began with a deploy.",
+    meaning:
+      "Shards are not ready, connections die, or errors pour out, and no known cause explains it. The triggering alarm says which.",
+    firstAction: "Read shard.state for close codes and the log at level error; then Discord's status page.",
   },
 ];

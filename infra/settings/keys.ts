@@ -1,6 +1,6 @@
 // The stack configuration's keys, named once: how each is read, what it defaults to. Pulumi.yaml documents the same keys.
 
-import { integer, oneOf, type Reading, type Syntax, text } from "../../shared/syntax.ts";
+import { integer, isLoopback, oneOf, type Reading, type Syntax, text, url } from "../../shared/syntax.ts";
 import { SLOT_NAME, slots } from "./slots.ts";
 
 /** The types that a key can be declared with in Pulumi.yaml. */
@@ -121,6 +121,7 @@ export const KEYS = {
   natImageName: key("string", text, "fck-nat-al2023-hvm-1.4.0-20260701-arm64-ebs"),
   egressSlots: key("object", slots, '{"green":{}}'),
   egressSlot: key("string", matching(SLOT_NAME, "the name of a slot"), "green"),
+  egressEchoUrl: key("string", optional(url("https", "http", isLoopback)), "https://checkip.amazonaws.com"),
   flowLogs: key("boolean", trueOrFalse, "false"),
 
   imageSource: key("string", oneOf(["build", "digest"]), "build"),

@@ -8,6 +8,7 @@ import { eventRules, platformRules } from "../../infra/alarms/platformRules.ts";
 import { runbookSection } from "../../infra/alarms/rule.ts";
 import { botRules, COMPOSITE_RULES } from "../../infra/alarms/rules.ts";
 import { METRICS, metricNames } from "../../shared/metrics.ts";
+import { raisingParts } from "./policy.ts";
 import { REPOSITORY_ROOT } from "./stackFile.ts";
 
 const bot = botRules({ name: "mooring-test", shardCount: "auto" });
@@ -75,9 +76,10 @@ describe("rules", () => {
     const toEnd = (name: string) => (rule(name).of - rule(name).breaching + 1) * rule(name).period;
     for (const { name, expression } of COMPOSITE_RULES) {
       // While a dead bot is silent its levels stay as they were, and a deploy is a level that outlasts its effects.
-      const [raising = "", holding = ""] = expression.split("AND NOT");
-      const consequences = [...raising.matchAll(/ALARM\((\w+)\)/g)].map((match) => match[1] ?? "");
-      const causes = [...holding.matchAll(/ALARM\((\w+)\)/g)].map((match) => match[1] ?? "");
+      const quoted = expression.replace(/ALARM\((\w+)\)/g, 'ALARM("$1")');
+      const consequences = raisingParts(quoted);
+      const named = [...quoted.matchAll(/ALARM\("(\w+)"\)/g)].map((match) => match[1] ?? "");
+      const causes = named.filter((each) => !consequences.includes(each));
       expect(consequences.length * causes.length, name).toBeGreaterThan(0);
       for (const consequence of consequences) {
         for (const cause of causes.filter((each) => each !== "BotSilent" && each !== "DeployRunning")) {

@@ -144,6 +144,7 @@ describe("raisingParts", () => {
     ['ALARM("a")', ["a"]],
     ['ALARM("a") AND NOT ALARM("b")', ["a"]],
     ['(ALARM("a") OR ALARM("b")) AND NOT (ALARM("c") OR ALARM("d"))', ["a", "b"]],
+    ['((ALARM("a") AND NOT (ALARM("b"))) OR (ALARM("c") AND NOT (ALARM("d")))) AND NOT (ALARM("e"))', ["a", "c"]],
   ])("of %s", (expression, parts) => {
     expect(raisingParts(expression)).toEqual(parts);
   });

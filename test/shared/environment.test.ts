@@ -172,6 +172,7 @@ describe("a rehearsal", () => {
       "DISCORD_API_URL",
       "DISCORD_GATEWAY_URL",
       "STATUS_PORT",
+      "EGRESS_ECHO_URL",
       "CLOCK_RATE",
       "CLOCK_ORIGIN_MS",
     ]);
