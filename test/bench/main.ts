@@ -1,0 +1,51 @@
+// `npm run bench -- gateway | rest`: Mooring beside its peers on this machine, as markdown tables on stdout.
+
+import { parseArgs } from "node:util";
+import { gatewayBenchmark } from "./gateway/benchmark.ts";
+import { installPeers } from "./install.ts";
+
+const USAGE = `npm run bench -- gateway|rest [--rounds N] [--quick] [--events N] [--only NAME]... [--profile FOLDER]
+
+  --rounds N        interleaved rounds whose medians are shown (5; with --quick 2)
+  --quick           fewer events and rounds: a first look in minutes
+  --events N        gateway: dispatches a run (300000; with --quick 40000)
+  --only NAME       only this client, beside the baseline; may be given again
+  --profile FOLDER  writes a CPU profile of every measured client there
+`;
+
+const wholeNumber = (name: string, text: string | undefined, otherwise: number): number => {
+  if (text === undefined) return otherwise;
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) throw new Error(`--${name} must be a whole number above 0, not ${text}`);
+  return value;
+};
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    rounds: { type: "string" },
+    events: { type: "string" },
+    quick: { type: "boolean", default: false },
+    only: { type: "string", multiple: true, default: [] },
+    profile: { type: "string" },
+    help: { type: "boolean", default: false },
+  },
+});
+
+const rounds = wholeNumber("rounds", values.rounds, values.quick ? 2 : 5);
+const common = {
+  rounds,
+  only: values.only,
+  profile: values.profile,
+  progress: (line: string) => void process.stderr.write(`${line}\n`),
+};
+
+const [which] = positionals;
+if (values.help || positionals.length !== 1 || (which !== "gateway" && which !== "rest")) {
+  process.stderr.write(USAGE);
+  process.exitCode = values.help ? 0 : 64;
+} else {
+  installPeers();
+  const events = wholeNumber("events", values.events, values.quick ? 40_000 : 300_000);
+  if (which === "gateway") process.stdout.write(await gatewayBenchmark({ ...common, events }));
+}
