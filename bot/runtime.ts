@@ -43,8 +43,10 @@ const READY_SHARE = 0.9;
 const DEPLOY_ECHO_MS = 300_000;
 // A refusal can be mended in the developer portal, where no setting of ours changes: after an hour one start may ask again.
 const REFUSAL_HOLDS_MS = 3_600_000;
-// What a ledger that hangs may still take from an ending: beyond it ECS's stop timeout comes near.
+// What a ledger that hangs may still take from a drain: DRAIN_MS of at most 115 s and this stay below ECS's 120 s.
 const SAVE_DEADLINE_MS = 4_000;
+// What a crash may still take for its checkpoint and its closes.
+const CRASH_DEADLINE_MS = 10_000;
 // Discord must hear of the close within 500 ms of a SIGTERM, so that a successor may RESUME; a checkpoint goes on beside it.
 const SAVE_BEFORE_CLOSE_MS = 250;
 // A running bot's 401 is believed when it lasts: Discord's own outages have answered 401 for moments.
@@ -388,7 +390,7 @@ export function createRuntime(parts: RuntimeParts): Runtime {
     telemetry.flush();
     checkpoint.stop();
     const saved = checkpoint.write().then(() => fleet?.stop({ keepSessions: true }));
-    await within(SAVE_DEADLINE_MS, saved);
+    await within(CRASH_DEADLINE_MS, saved);
     finish(EXIT.bug, since);
   }
 

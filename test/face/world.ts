@@ -21,9 +21,12 @@ export const REMOTE = path.join(import.meta.dirname, "remote.ts");
 export const TOKEN = `${Buffer.from("1100000000000000000").toString("base64url")}.Gface0.mooring-face-test-not-a-token-abcdefgh`;
 
 // Fast enough for minutes to pass in seconds, slow enough for a busy machine to keep Discord's shortest windows.
-const RATE = 20;
+const RATE = 12;
 // A hang ends a test here, in real ms; no test waits for it.
 const HANG_MS = 40_000;
+
+/** GUILDS and GUILD_MEMBERS, of which the second is privileged (events/gateway#privileged-intents). */
+export const REMOTE_MEMBERS = (1 << 0) | (1 << 1);
 
 export type Line = Readonly<Record<string, unknown>>;
 export type Environment = Readonly<Record<string, string>>;
@@ -62,20 +65,24 @@ export interface World {
 export interface WorldOptions extends Partial<Omit<SimulatedDiscordOptions, "clock" | "token">> {
   /** Breaches that the test itself brings about. */
   readonly excused?: readonly RuleName[];
+  /** How fast this world's time runs; slower where something must be seen before it passes. */
+  readonly rate?: number;
 }
 
 /** One promise of the outer face as a test: runs beside its neighbours, and holds every line and file to the rules. */
 export function promise(title: string, options: WorldOptions, body: (world: World) => Promise<void>): void {
   it.concurrent(title, async () => {
+    const { excused = [], rate = RATE, ...simulated } = options;
     const originMs = Date.now();
-    const clock = systemClock(RATE, originMs);
-    const { excused = [], ...simulated } = options;
+    const clock = systemClock(rate, originMs);
     const discord = await startSimulatedDiscord({
       clock,
       token: TOKEN,
       privilegedIntents: (1 << 1) | (1 << 15),
       // At this rate a busy machine's scheduling is what arrives late, not the bot.
       inFlightGraceMs: 10_000,
+      // Nor is it the bot's fault when a process takes seconds to start.
+      sessionLifetimeMs: 3_600_000,
       ...simulated,
     });
     const home = mkdtempSync(path.join(tmpdir(), "mooring-face-"));
@@ -87,7 +94,7 @@ export function promise(title: string, options: WorldOptions, body: (world: Worl
       DISCORD_GATEWAY_URL: discord.gatewayUrl,
       BOT_MODULE: REMOTE,
       STATUS_PORT: "0",
-      CLOCK_RATE: String(RATE),
+      CLOCK_RATE: String(rate),
       CLOCK_ORIGIN_MS: String(originMs),
     };
     try {
@@ -119,6 +126,30 @@ export function promise(title: string, options: WorldOptions, body: (world: Worl
       rmSync(home, { recursive: true, force: true });
     }
   });
+}
+
+/** Someone writes into a shard's first channel. Returns the message's id. */
+export function say(discord: SimulatedDiscord, content: string, shard = 0): string {
+  const guild = [...discord.world.guilds.values()][shard];
+  const channel = guild?.channels[0];
+  if (guild === undefined || channel === undefined) throw new Error(`no server lies on shard ${shard}`);
+  return discord.sendMessage({ guildId: guild.id, channelId: channel.id, authorId: guild.ownerId, content });
+}
+
+/** The message's handler has come that far. */
+export async function handler(bot: FaceBot, kind: "handling" | "handled" | "aborted", id: string): Promise<void> {
+  await bot.until(`${kind} ${id}`, () => bot.told.some((told) => told.kind === kind && told.id === id));
+}
+
+/** How clients closed, by code; a connection that just ended, as when a slow dial is given up, is left out. */
+export function clientCloses({ counts }: SimulatedDiscord): Record<string, number> {
+  const { 1006: _ended, ...sent } = counts.clientCloses;
+  return sent;
+}
+
+/** How often the message was handled. */
+export function timesHandled(bots: readonly FaceBot[], id: string): number {
+  return bots.flatMap(({ told }) => told).filter((told) => told.kind === "handled" && told.id === id).length;
 }
 
 function startFaceBot(given: Readonly<Record<string, string | undefined>>, cwd: string): { readonly bot: FaceBot } {

@@ -5,7 +5,6 @@ import path from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { createTelemetry, type TelemetryOptions } from "../../../bot/telemetry/telemetryDriver.ts";
-import { EVENTS } from "../../../shared/events.ts";
 import { METRICS, metricNames } from "../../../shared/metrics.ts";
 import { Secret } from "../../../shared/secret.ts";
 import { extractMetrics } from "../../cloudwatch/embeddedMetrics.ts";

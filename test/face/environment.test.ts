@@ -1,0 +1,329 @@
+// Every variable of the outer face, set on a real process: its value is honoured, or refused by name.
+
+import { mkdirSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import path from "node:path";
+import { describe, expect } from "vitest";
+import { handler, type Line, promise, REMOTE, ROOT, say, timesHandled } from "./world.ts";
+
+describe.concurrent("LOG_LEVEL", () => {
+  promise("warn keeps info lines and debug lines back", {}, async ({ bot, discord }) => {
+    const child = bot({ LOG_LEVEL: "warn" });
+    await discord.waitFor("ready");
+    await child.until("start", () => child.told.find(({ kind }) => kind === "start"));
+    await child.call("log", "info", "quiet");
+    await child.call("log", "warn", "loud");
+    await child.until("the loud line", () => child.lines.some(({ msg }) => msg === "loud"));
+    expect(child.lines.filter(({ level }) => level === "info" || level === "debug")).toEqual([]);
+  });
+
+  promise("silent leaves metric lines alone", {}, async ({ bot, discord }) => {
+    const child = bot({ LOG_LEVEL: "silent", METRICS_INTERVAL_MS: "1000" });
+    await discord.waitFor("ready");
+    await child.until("metric lines", () => child.metrics().length > 1);
+    child.kill("SIGTERM");
+    expect(await child.ended).toBe(0);
+    expect(child.lines).toEqual(child.metrics());
+  });
+
+  promise("debug shows what a module says at that level", {}, async ({ bot }) => {
+    const child = bot({ LOG_LEVEL: "debug" });
+    await child.event("bot.ready");
+    await child.call("log", "debug", "fine", { depth: 1 });
+    await child.until("the line", () => child.lines.some(({ msg, depth }) => msg === "fine" && depth === 1));
+  });
+});
+
+describe.concurrent("METRICS_INTERVAL_MS and STACK", () => {
+  promise("space the lines and name the dimension", {}, async ({ bot }) => {
+    const child = bot({ METRICS_INTERVAL_MS: "2000", STACK: "mooring-face" });
+    const started = await child.event("bot.started");
+    await child.until("five metric lines", () => child.metrics().length >= 5);
+    child.metrics().forEach((line, index) => {
+      const { Timestamp } = line["_aws"] as { Timestamp: number };
+      expect(Timestamp - Date.parse(String(started["time"]))).toBeGreaterThanOrEqual((index + 1) * 2_000 - 100);
+      expect(line).toMatchObject({ Stack: "mooring-face", Heartbeat: 1 });
+    });
+  });
+
+  promise("are flushed at exit, however long the interval", {}, async ({ bot }) => {
+    const child = bot({ METRICS_INTERVAL_MS: "60000" });
+    await child.event("bot.ready");
+    child.kill("SIGTERM");
+    expect(await child.ended).toBe(0);
+    expect(child.lines.at(-2)).toMatchObject({ Heartbeat: 1, Identifies: 1, DeployRunning: 1 });
+    expect(child.lines.at(-1)).toMatchObject({ event: "bot.stopped", exitCode: 0 });
+  });
+});
+
+describe.concurrent("STATUS_PORT", () => {
+  promise("is the port; a second bot on it ends with 78", {}, async ({ bot }) => {
+    const port = await freePort();
+    const first = bot({ STATUS_PORT: String(port) });
+    expect(await first.event("bot.started")).toMatchObject({ statusPort: port, pid: first.pid });
+    expect((await first.get("/live")).status).toBeTypeOf("number");
+    const second = bot({ STATUS_PORT: String(port) });
+    expect(await second.ended).toBe(78);
+    const { problems } = await second.event("configuration.invalid");
+    expect(problems).toEqual([expect.stringMatching(new RegExp(`^STATUS_PORT ${port} on 127.0.0.1 is taken; `))]);
+    expect(String(problems).match(/STATUS_PORT \d/g)).toHaveLength(1);
+    expect(second.lines).toHaveLength(1);
+  });
+});
+
+describe.concurrent("SHARD_COUNT and SHARD_IDS", () => {
+  promise("auto takes what Discord recommends", { shards: 3, maxConcurrency: 16 }, async ({ bot, discord }) => {
+    const child = bot();
+    expect(await child.event("bot.ready")).toMatchObject({ shards: 3 });
+    const shards = discord.sessions().map(({ shard, shardCount }) => `${shard}/${shardCount}`);
+    expect(shards.sort()).toEqual(["0/3", "1/3", "2/3"]);
+    expect(discord.requests.map(({ route }) => route)).toEqual(["GET /gateway/bot"]);
+  });
+
+  promise("pick their shards of a count of one's own", { shards: 2, maxConcurrency: 16 }, async ({ bot, discord }) => {
+    const child = bot({ SHARD_COUNT: "5", SHARD_IDS: "0-1,4" });
+    expect(await child.event("bot.ready")).toMatchObject({ shards: 3 });
+    const shards = discord.sessions().map(({ shard, shardCount }) => `${shard}/${shardCount}`);
+    expect(shards.sort()).toEqual(["0/5", "1/5", "4/5"]);
+    const { body } = await child.get("/state");
+    expect(body).toMatchObject({ shardCount: 5, readyShare: 1, metrics: { ReshardAdvised: 1 } });
+    expect(discord.requests.map(({ route }) => route)).toEqual(["GET /gateway/bot"]);
+  });
+});
+
+describe.concurrent("GATEWAY_COMPRESSION", () => {
+  for (const compression of ["zstd-stream", "zlib-stream", "none"]) {
+    promise(`${compression} carries events`, {}, async ({ bot, discord }) => {
+      const child = bot({ GATEWAY_COMPRESSION: compression });
+      await child.event("bot.ready");
+      const id = say(discord, "x".repeat(1_900));
+      await handler(child, "handled", id);
+    });
+  }
+});
+
+describe.concurrent("BOT_MODULE", () => {
+  const plain = `export default { intents: ["GUILDS", "GUILD_MESSAGES"], start(bot) { bot.log("info", "my own") } };\n`;
+
+  promise("is looked for from the working directory, as a plain relative path", {}, async ({ bot, home }) => {
+    mkdirSync(path.join(home, "my"));
+    writeFileSync(path.join(home, "my/bot.mjs"), plain);
+    const child = bot({ BOT_MODULE: "my/bot.mjs" }, home);
+    expect(await child.event("bot.started")).toMatchObject({ module: path.join(home, "my/bot.mjs") });
+    await child.until("its line", () => child.lines.some(({ msg }) => msg === "my own"));
+    await child.event("bot.ready");
+  });
+
+  promise("may be a TypeScript file that uses defineBot", {}, async ({ bot, home, discord }) => {
+    const file = path.join(home, "bot.ts");
+    const seam = path.join(ROOT, "bot/defineBot.ts");
+    writeFileSync(
+      file,
+      `import { defineBot } from ${JSON.stringify(seam)};
+       const intents: number = 513;
+       export default defineBot({ intents, permissions: 2048n, handlers: {} });`,
+    );
+    await bot({ BOT_MODULE: file }).event("bot.ready");
+    expect(discord.sessions()).toMatchObject([{ intents: 513 }]);
+  });
+
+  promise("is the bundled bot by default, from any directory, and it answers", {}, async ({ bot, discord, home }) => {
+    const child = bot({ BOT_MODULE: undefined }, home);
+    expect(await child.event("bot.started")).toMatchObject({ module: path.join(ROOT, "bot/chat/index.ts") });
+    await child.event("bot.ready");
+    const guild = [...discord.world.guilds.values()][0];
+    const channel = guild?.channels[0];
+    discord.sendMessage({
+      guildId: guild?.id,
+      channelId: channel?.id ?? "",
+      authorId: guild?.ownerId ?? "",
+      content: `<@${discord.world.bot.id}> hello`,
+      mentionsBot: true,
+    });
+    await discord.waitFor(() => discord.counts.rest.messagesCreated === 1);
+  });
+
+  const broken: Readonly<Record<string, readonly [string, RegExp]>> = {
+    "throws while it loads": ["throw new Error('no luck')", /loading it failed: no luck/],
+    "has no default export": ["export const intents = 1", /has no default export/],
+    "has intents that do not exist": ["export default { intents: ['GUILDZ'] }", /has intents that are neither/],
+    "has a handler that is none": [
+      "export default { intents: 1, handlers: { READY: 7 } }",
+      /handlers that are not an object of functions/,
+    ],
+    "never finishes loading": ["await new Promise(() => {})", /top level has not finished/],
+    "lets an error loose while it loads": [
+      "setTimeout(() => { throw new Error('loose') }); await new Promise((done) => setTimeout(done, 10_000))",
+      /loose/,
+    ],
+  };
+  for (const [what, [source, problem]] of Object.entries(broken)) {
+    promise(`that ${what} ends the bot, and the line says so`, {}, async ({ bot, home, discord }) => {
+      const file = path.join(home, "broken.mjs");
+      writeFileSync(file, source);
+      const child = bot({ BOT_MODULE: file });
+      expect(await child.ended).toBe(what.includes("loose") ? 70 : 78);
+      expect(child.stdout()).toMatch(problem);
+      expect(child.lines).toHaveLength(1);
+      expect(discord.counts).toMatchObject({ dials: 0, rest: { requests: 0 } });
+    });
+  }
+});
+
+describe.concurrent("IDENTIFY_RESERVE and IDENTIFY_OVERRIDE", () => {
+  const budget = { shards: 4, identifyTotal: 1_000, identifyRemaining: 2, resetAfterMs: 40_000 };
+
+  promise(
+    "by default nothing identifies below a tenth of the total; it goes on after the reset",
+    budget,
+    async (world) => {
+      const { bot, discord } = world;
+      const child = bot();
+      const waiting = await child.event("identify.waiting");
+      expect(waiting).toMatchObject({ left: 2, reserve: 100 });
+      expect(waiting["fix"]).toMatch(/IDENTIFY_RESERVE.*IDENTIFY_OVERRIDE=on/);
+      expect(discord.counts.identifies).toBe(0);
+      const { body } = await child.get("/state");
+      const identify = body["identify"] as Line;
+      expect(identify).toMatchObject({ left: 2, total: 1_000, reserve: 100 });
+      // Told from two clocks that a fast rate sets some ms apart.
+      const apart = Date.parse(String(identify["waitingUntil"])) - Date.parse(String(waiting["until"]));
+      expect(Math.abs(apart)).toBeLessThan(200);
+      expect(body).toMatchObject({ metrics: { WaitingForBudget: 1 }, readyShare: 0 });
+      expect((await child.get("/live")).status).toBe(200);
+      expect((await child.get("/ready")).status).toBe(503);
+      const ready = await child.event("bot.ready");
+      expect(Date.parse(String(ready["time"]))).toBeGreaterThanOrEqual(Date.parse(String(waiting["until"])) - 200);
+      expect(discord.counts.identifies).toBe(4);
+      const after = (await child.get("/state")).body;
+      expect(after).toMatchObject({ identify: { waitingUntil: null }, metrics: { WaitingForBudget: 0 } });
+    },
+  );
+
+  for (const [name, value] of [
+    ["IDENTIFY_RESERVE", "0"],
+    ["IDENTIFY_OVERRIDE", "on"],
+  ] as const) {
+    promise(`${name}=${value}: two start, two wait, and go on after the reset`, budget, async ({ bot, discord }) => {
+      const child = bot({ [name]: value });
+      await child.event("identify.waiting");
+      await child.until(
+        "two ready shards",
+        () => child.events("shard.state").filter(({ to }) => to === "ready").length === 2,
+      );
+      expect(discord.counts.identifies).toBe(2);
+      expect((await child.get("/state")).body).toMatchObject({ readyShare: 0.5, identify: { left: 0 } });
+      await child.event("bot.ready");
+      expect(discord.counts.identifies).toBe(4);
+    });
+  }
+});
+
+describe.concurrent("DRAIN_MS", () => {
+  promise("bounds what a running handler gets after SIGTERM", {}, async ({ bot, discord }) => {
+    const child = bot({ DRAIN_MS: "3000" });
+    await child.event("bot.ready");
+    const id = say(discord, "hold");
+    await handler(child, "handling", id);
+    child.kill("SIGTERM");
+    await child.event("bot.draining");
+    await handler(child, "aborted", id);
+    expect(await child.ended).toBe(0);
+    expect((await child.event("bot.stopped"))["tookMs"]).toBeGreaterThanOrEqual(3_000);
+  });
+
+  promise("ends as soon as the handlers are done, whose requests still go out", {}, async ({ bot, discord }) => {
+    const child = bot({ DRAIN_MS: "115000" });
+    await child.event("bot.ready");
+    const id = say(discord, "hold");
+    await handler(child, "handling", id);
+    child.kill("SIGTERM");
+    await discord.waitFor("gone");
+    await expect(child.call("rest.request", { method: "GET", path: "/users/@me" })).resolves.toMatchObject({
+      bot: true,
+    });
+    await child.call("release", id);
+    expect(await child.ended).toBe(0);
+    expect(timesHandled([child], id)).toBe(1);
+    expect((await child.event("bot.stopped"))["tookMs"]).toBeLessThan(115_000);
+  });
+});
+
+describe.concurrent("EGRESS_ADDRESSES", () => {
+  promise("are named when the edge bans them", {}, async ({ bot, discord }) => {
+    discord.faults.rest.banEdge({ shape: "text-1015", retryAfterSeconds: 3_600 });
+    const child = bot({ EGRESS_ADDRESSES: "203.0.113.7,203.0.113.8" });
+    expect(await child.event("edge.banned")).toMatchObject({ via: "rest", address: "203.0.113.7, 203.0.113.8" });
+    expect((await child.get("/state")).body["edge"]).toMatchObject({ address: "203.0.113.7, 203.0.113.8" });
+  });
+});
+
+describe.concurrent("what is refused", () => {
+  const refused: readonly (readonly [string, Readonly<Record<string, string | undefined>>, RegExp])[] = [
+    ["no token", { DISCORD_TOKEN: undefined }, /^DISCORD_TOKEN is not set/],
+    ["a token with REST's prefix", { DISCORD_TOKEN: "Bot abcdefghijkl" }, /^DISCORD_TOKEN starts with "Bot "/],
+    [
+      "plain http off loopback",
+      { DISCORD_API_URL: "http://example.com/api", CLOCK_RATE: undefined },
+      /^DISCORD_API_URL/,
+    ],
+    ["an unknown compression", { GATEWAY_COMPRESSION: "gzip" }, /^GATEWAY_COMPRESSION is "gzip"/],
+    ["a shard beyond the count", { SHARD_COUNT: "2", SHARD_IDS: "0-2" }, /^SHARD_IDS has 2 while SHARD_COUNT is 2/],
+    [
+      "the DynamoDB ledger",
+      { LEDGER: "dynamodb:sessions" },
+      /^LEDGER is "dynamodb:sessions"; the DynamoDB ledger is not/,
+    ],
+    [
+      "a fast clock off loopback",
+      { DISCORD_API_URL: "https://example.com/api/v10", CLOCK_RATE: "2" },
+      /^CLOCK_RATE is 2 while DISCORD_API_URL is https:\/\/example.com/,
+    ],
+    [
+      "a module that is not there",
+      { BOT_MODULE: "./nowhere.ts" },
+      /^BOT_MODULE is ".\/nowhere.ts"; there is no such file/,
+    ],
+    ["a ledger that cannot be", { LEDGER: `file:${REMOTE}` }, /^LEDGER .* name a directory/],
+  ];
+  for (const [what, environment, problem] of refused) {
+    promise(`${what}: exit 78 and one line with the name and the fix`, {}, async ({ bot, discord }) => {
+      const child = bot(environment);
+      expect(await child.ended).toBe(78);
+      expect(child.events("configuration.invalid")).toMatchObject([{ problems: [expect.stringMatching(problem)] }]);
+      expect(discord.counts).toMatchObject({ dials: 0, rest: { requests: 0 } });
+    });
+  }
+
+  promise("every problem stands in one line", {}, async ({ bot }) => {
+    const child = bot({
+      DISCORD_TOKEN: "",
+      SHARD_COUNT: "many",
+      LEDGER: "s3:x",
+      ON_FATAL: "maybe",
+      DRAIN_MS: "-1",
+      BOT_MODULE: "nowhere.ts",
+      LOG_LEVEL: "silent",
+    });
+    expect(await child.ended).toBe(78);
+    expect(child.lines).toHaveLength(1);
+    const { problems } = await child.event("configuration.invalid");
+    const names = (problems as string[]).map((problem) => problem.split(" ", 1)[0]);
+    expect(names).toEqual(
+      ["DISCORD_TOKEN", "SHARD_COUNT", "LEDGER", "ON_FATAL", "DRAIN_MS", "LOG_LEVEL", "BOT_MODULE"].filter(
+        (name) => name !== "LOG_LEVEL",
+      ),
+    );
+  });
+});
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.on("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0));
+    });
+  });
+}
