@@ -1,5 +1,6 @@
 // The container's variables, named once: infra renders the task definition from this table, the bot parses from it.
 
+import { keys, quotas, snowflakes } from "./chat.ts";
 import {
   addresses,
   autoOrInteger,
@@ -127,6 +128,55 @@ export const VARIABLES = {
     rehearsal: true,
     meaning:
       "answers a GET with the address it sees; compared with EGRESS_ADDRESSES at the start and hourly, unset = never",
+  },
+  CHAT_CHANNELS: {
+    syntax: snowflakes,
+    meaning: "channels in which the bundled bot answers every message; needs the Message Content Intent in the portal",
+  },
+  CHAT_INSTRUCTIONS: {
+    syntax: text,
+    meaning: "what the model is told before each conversation; unset = to be brief and friendly",
+  },
+  CHAT_PING: {
+    syntax: onOff,
+    fallback: "off",
+    meaning: "on lets an answer ping whoever asked; nobody else is ever pinged",
+  },
+  CHAT_MODERATOR_ROLES: {
+    syntax: snowflakes,
+    meaning:
+      "roles whose members may use $stop, $start and $status; unset = whoever may manage messages in that channel",
+  },
+  OPERATOR_USER_IDS: {
+    syntax: snowflakes,
+    meaning: "users who may use $reboot, and all else",
+  },
+  CHAT_LOG_CONTENT: {
+    syntax: onOff,
+    fallback: "off",
+    meaning: "on writes the question and the answer, cut and sanitised, into the log line of a failure",
+  },
+  UPSTREAM_URL: {
+    syntax: url("https", "http", isLoopback),
+    fallback: "https://router.huggingface.co/v1",
+    rehearsal: true,
+    meaning: "base of the OpenAI-compatible API that answers questions; http allowed on loopback only",
+  },
+  UPSTREAM_MODEL: {
+    syntax: text,
+    fallback: "meta-llama/Llama-3.1-8B-Instruct",
+    meaning: "the model's name there",
+  },
+  UPSTREAM_KEYS: {
+    syntax: keys,
+    secret: true,
+    meaning: "API keys separated by commas, the preferred one first; unset = a built-in responder answers",
+  },
+  UPSTREAM_QUOTAS: {
+    syntax: quotas,
+    fallback: "none",
+    meaning:
+      "what each key may use, as `300 requests/hour 900 requests/month 9000 tokens/hour`, by commas in the keys' order; the last holds for all further keys",
   },
   CLOCK_RATE: {
     syntax: positive(1000),

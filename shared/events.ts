@@ -106,6 +106,58 @@ export const EVENTS = {
     fields: { error: "text" },
     meaning: "the ledger could not be read or written",
   },
+  "intent.dropped": {
+    level: "error",
+    fields: { intent: "text", fix: "text" },
+    meaning: "Discord does not grant an intent that the bot can do without; it goes on without it",
+  },
+  "chat.answered": {
+    level: "info",
+    fields: {
+      correlation: "text",
+      guild: "text",
+      channel: "text",
+      message: "text",
+      chunks: "number",
+      tookMs: "number",
+      source: "text",
+    },
+    meaning: "a question got its answer; source is model, stored or builtin; replies carry the nonce <message>.<chunk>",
+  },
+  "chat.refused": {
+    level: "warn",
+    fields: { correlation: "text", guild: "text", channel: "text", message: "text", reason: "text" },
+    meaning: "a question got no answer; reason is exhausted, down or busy",
+  },
+  "chat.failed": {
+    level: "error",
+    fields: {
+      correlation: "text",
+      guild: "text",
+      channel: "text",
+      message: "text",
+      stage: "text",
+      error: "text",
+      input: "text?",
+      answer: "text?",
+    },
+    meaning: "a question failed; stage is claim, model, store or send",
+  },
+  "chat.command": {
+    level: "info",
+    fields: { command: "text", guild: "text", channel: "text", user: "text", outcome: "text" },
+    meaning: "someone used a command; outcome is done, refused or failed",
+  },
+  "upstream.key": {
+    level: "warn",
+    fields: { from: "number?", to: "number?", reason: "text", until: "text?" },
+    meaning: "requests go out with another key, counted from 1; null = none is left until then",
+  },
+  "upstream.state": {
+    level: "warn",
+    fields: { from: "text", to: "text", error: "text?" },
+    meaning: "the model's provider fails (open), is probed, or works again (closed)",
+  },
   "process.stalled": {
     level: "warn",
     fields: { gapMs: "number", cause: "text" },

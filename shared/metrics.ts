@@ -75,6 +75,18 @@ export const METRICS = {
   HandlersWaiting: level("logged", "events waiting for a handler"),
   LoopLagMilliseconds: milliseconds("logged", "how late the process's timers ran"),
 
+  UpstreamKeysExhausted: level("logged", "1 while every key of the model's provider is spent: questions get no answer"),
+  UpstreamKeysSpent: level("logged", "keys of the model's provider that are spent or refused now"),
+  UpstreamDown: level("logged", "1 while the model's provider fails and is only probed"),
+  UpstreamRequests: counter("logged", "requests sent to the model's provider"),
+  UpstreamFailures: counter("logged", "requests to the model's provider that failed"),
+  UpstreamTokens: counter("logged", "tokens that the model's provider counted"),
+  UpstreamMilliseconds: milliseconds("logged", "time from sending a request to the model's provider to its answer"),
+  Questions: counter("logged", "questions that the bundled bot took in"),
+  QuestionsAnswered: counter("logged", "questions that got an answer"),
+  QuestionsRefused: counter("logged", "questions that got none: no key, no room, no provider"),
+  QuestionsWaiting: level("logged", "questions that wait for the model"),
+
   LedgerUnreachable: level("published", "1 while the ledger cannot be written"),
   DeployRunning: level("published", "1 from SIGTERM to exit, and for 5 min after a start that took over sessions"),
 } as const satisfies Record<string, Metric>;

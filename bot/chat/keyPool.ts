@@ -1,12 +1,6 @@
 // Which key the next request to the model's provider goes out with: the first whose quotas allow it (pure).
 
-/** What one key may use; an absent number is no limit. Windows begin at the top of the hour and the first of the month, UTC. */
-export interface Quota {
-  readonly requestsAnHour?: number;
-  readonly requestsAMonth?: number;
-  readonly tokensAnHour?: number;
-  readonly tokensAMonth?: number;
-}
+import { type Quota, quotaOf } from "../../shared/chat.ts";
 
 /** What has been used in one window, which began at `start`, ms since 1970. */
 export interface Usage {
@@ -74,7 +68,7 @@ export function spentUntil(given: KeyState, quota: Quota, now: number): number {
 export function choose(states: readonly KeyState[], quotas: readonly Quota[], now: number): KeyChoice {
   let until = Number.POSITIVE_INFINITY;
   for (const [index, state] of states.entries()) {
-    const spent = spentUntil(state, quotas[index] ?? {}, now);
+    const spent = spentUntil(state, quotaOf(quotas, index), now);
     if (spent <= now) return { kind: "key", index };
     until = Math.min(until, spent);
   }
@@ -83,7 +77,7 @@ export function choose(states: readonly KeyState[], quotas: readonly Quota[], no
 
 /** So many keys that may not be used now. */
 export function spentKeys(states: readonly KeyState[], quotas: readonly Quota[], now: number): number {
-  return states.filter((state, index) => spentUntil(state, quotas[index] ?? {}, now) > now).length;
+  return states.filter((state, index) => spentUntil(state, quotaOf(quotas, index), now) > now).length;
 }
 
 /** One more request is about to leave: counted first, so that a crash never makes it forgotten. */

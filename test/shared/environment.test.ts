@@ -151,7 +151,7 @@ describe("rendering for a task definition", () => {
   });
 
   it("has no place for a secret", () => {
-    expect(secretNames()).toEqual(["DISCORD_TOKEN"]);
+    expect(secretNames()).toEqual(["DISCORD_TOKEN", "UPSTREAM_KEYS"]);
     const smuggled = { DISCORD_TOKEN: TOKEN, STACK: "s" };
     expect(JSON.stringify(renderEnvironment(smuggled))).not.toContain(TOKEN);
   });
@@ -173,6 +173,7 @@ describe("a rehearsal", () => {
       "DISCORD_GATEWAY_URL",
       "STATUS_PORT",
       "EGRESS_ECHO_URL",
+      "UPSTREAM_URL",
       "CLOCK_RATE",
       "CLOCK_ORIGIN_MS",
     ]);
