@@ -58,3 +58,9 @@ export const COUNTER = { statistic: "Sum", missing: "notBreaching", ...SUSTAINED
 export function runbookSection(ruleName: string): string {
   return ruleName.replace(/-[a-z]$/, "");
 }
+
+/** The parts that a composite's expression raises on; what stands behind NOT only holds it back. */
+export function raisingParts(expression: string): readonly string[] {
+  const raising = expression.replace(/NOT \([^()]*(?:\([^()]*\)[^()]*)*\)/g, "").replace(/NOT ALARM\(\w+\)/g, "");
+  return [...raising.matchAll(/ALARM\((\w+)\)/g)].map((match) => match[1] ?? "");
+}
