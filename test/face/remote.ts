@@ -37,6 +37,14 @@ const own: Readonly<Record<string, (...given: unknown[]) => unknown>> = {
   warn: (message) => process.emitWarning(String(message)),
 };
 
+/** A signal cannot travel over IPC. */
+async function abortedRequest(bot: Bot, path: unknown): Promise<unknown> {
+  const abort = new AbortController();
+  const call = bot.rest.request({ method: "GET", path: String(path), signal: abort.signal });
+  setTimeout(() => abort.abort(new Error("no longer wanted")), 20);
+  return call;
+}
+
 function throwError(message: unknown): never {
   throw new Error(String(message));
 }
@@ -46,6 +54,10 @@ async function answer(bot: Bot, { id, path, arguments: given }: Asked): Promise<
     const [first = "", second] = path.split(".");
     const owner: unknown = second === undefined ? bot : Reflect.get(bot, first);
     const found: unknown = own[path] ?? Reflect.get(Object(owner), second ?? first);
+    if (path === "abortedRequest") {
+      tell({ kind: "answer", id, value: await abortedRequest(bot, given[0]) });
+      return;
+    }
     const value: unknown = typeof found === "function" ? await found.apply(owner, given) : found;
     tell({ kind: "answer", id, value });
   } catch (error) {
