@@ -1,5 +1,7 @@
 // The port to state that outlives a process: gateway sessions, recent starts, a refusal by Discord, a bot's own values.
 
+import type { Items } from "./items.ts";
+
 /** A gateway session as it is kept between processes; the names are those of sessions.json and are a promise. */
 export interface StoredSession {
   readonly shard: number;
@@ -17,6 +19,8 @@ export interface StoredSession {
   readonly tokenHash: string;
   /** Wall time of the checkpoint, ms since 1970. */
   readonly writtenAt: number;
+  /** How often the shard's lease had moved when it was written; absent where one process at a time has all shards. */
+  readonly fence?: number;
 }
 
 /** What Discord refused, so that a restart with the same settings does not ask again. */
@@ -58,4 +62,6 @@ export interface Ledger {
   /** `undefined` forgets it. */
   writeRefusal(refusal: StoredRefusal | undefined): Promise<void>;
   readonly values: Values;
+  /** What several tasks coordinate over; absent: one process at a time. */
+  readonly items?: Items;
 }

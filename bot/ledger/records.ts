@@ -26,6 +26,25 @@ export function newerSessions(
   return isOlder && !checked.some((session) => isFurther(session, kept)) ? kept : checked;
 }
 
+/**
+ * Of several tasks' checkpoints each shard's last session: the one under the highest fence, among equals the newest.
+ * In order of shard counts and shards.
+ */
+export function bestSessions(sessions: readonly StoredSession[]): readonly StoredSession[] {
+  const best = new Map<string, StoredSession>();
+  for (const session of sessions) {
+    const place = `${session.shard} of ${session.shardCount}`;
+    const rival = best.get(place);
+    if (rival === undefined || isAhead(session, rival)) best.set(place, session);
+  }
+  return [...best.values()].sort((one, other) => one.shardCount - other.shardCount || one.shard - other.shard);
+}
+
+function isAhead(session: StoredSession, rival: StoredSession): boolean {
+  const moves = (session.fence ?? 0) - (rival.fence ?? 0);
+  return (moves || session.writtenAt - rival.writtenAt || session.sequence - rival.sequence) > 0;
+}
+
 /** Whether a session goes on from where it is kept. */
 function isFurther(next: StoredSession, kept: readonly StoredSession[]): boolean {
   const before = kept.find(({ shard, sessionId }) => shard === next.shard && sessionId === next.sessionId);
@@ -59,6 +78,7 @@ const readSession: Reader<StoredSession> = (value) => {
   const finishedAbove = value.finishedAbove === undefined ? [] : listOf(value.finishedAbove, readCount);
   const unfinished = value.unfinished === undefined ? [] : listOf(value.unfinished, readUnfinished);
   if (finishedAbove === undefined || unfinished === undefined) return undefined;
+  if (value.fence !== undefined && !isCount(value.fence)) return undefined;
   return {
     shard,
     shardCount,
@@ -70,6 +90,7 @@ const readSession: Reader<StoredSession> = (value) => {
     writtenAt,
     ...(finishedAbove.length > 0 && { finishedAbove }),
     ...(unfinished.length > 0 && { unfinished }),
+    ...(value.fence !== undefined && { fence: value.fence }),
   };
 };
 

@@ -24,16 +24,16 @@ export const refusal: StoredRefusal = {
 };
 
 /** @param open makes an empty ledger for one test. */
-export function conforms(open: () => Ledger): void {
+export function conforms(open: () => Ledger | Promise<Ledger>): void {
   it("begins empty", async () => {
-    const ledger = open();
+    const ledger = await open();
     expect(await ledger.readSessions()).toEqual([]);
     expect(await ledger.readStarts()).toEqual([]);
     expect(await ledger.readRefusal()).toBeUndefined();
   });
 
   it("gives back what was written, as copies", async () => {
-    const ledger = open();
+    const ledger = await open();
     const full = session({ shard: 1, finishedAbove: [44, 46], unfinished: [{ sequence: 43, deaths: 1 }] });
     const list = [session(), full];
     await ledger.writeSessions(list);
@@ -44,7 +44,7 @@ export function conforms(open: () => Ledger): void {
   });
 
   it("replaces the sessions as a whole, down to none", async () => {
-    const ledger = open();
+    const ledger = await open();
     await ledger.writeSessions([session(), session({ shard: 1 })]);
     await ledger.writeSessions([session({ shard: 1, sequence: 50 })]);
     expect(await ledger.readSessions()).toEqual([session({ shard: 1, sequence: 50 })]);
@@ -53,7 +53,7 @@ export function conforms(open: () => Ledger): void {
   });
 
   it("keeps nothing but the promised names", async () => {
-    const ledger = open();
+    const ledger = await open();
     await ledger.writeSessions([Object.assign(session(), { token: "raw" })]);
     expect(await ledger.readSessions()).toEqual([session()]);
     expect(Object.keys((await ledger.readSessions())[0] ?? {})).not.toContain("token");
@@ -63,7 +63,7 @@ export function conforms(open: () => Ledger): void {
     const times = fc.uniqueArray(fc.integer({ min: 1, max: 1_000 }), { minLength: 1, maxLength: 6 });
     await fc.assert(
       fc.asyncProperty(times, async (writtenAts) => {
-        const ledger = open();
+        const ledger = await open();
         await Promise.all(
           writtenAts.map((writtenAt) =>
             ledger.writeSessions([session({ sessionId: `at ${writtenAt}`, sequence: writtenAt, writtenAt })]),
@@ -79,7 +79,7 @@ export function conforms(open: () => Ledger): void {
   });
 
   it("takes a checkpoint of the same time, since it is the later one", async () => {
-    const ledger = open();
+    const ledger = await open();
     await ledger.writeSessions([session({ sequence: 1 })]);
     await ledger.writeSessions([session({ sequence: 2 })]);
     expect(await ledger.readSessions()).toEqual([session({ sequence: 2 })]);
@@ -89,7 +89,7 @@ export function conforms(open: () => Ledger): void {
     ["a later dispatch", { sequence: 43 }],
     ["one more finished above it", { finishedAbove: [44, 45] }],
   ])("takes a session's own progress for newer than a clock that was set back: %s", async (_what, further) => {
-    const ledger = open();
+    const ledger = await open();
     const old = session({ finishedAbove: [44] });
     await ledger.writeSessions([old, session({ shard: 1 })]);
     const next = [session({ finishedAbove: [44], ...further, writtenAt: 1 }), session({ shard: 1, writtenAt: 1 })];
@@ -105,14 +105,14 @@ export function conforms(open: () => Ledger): void {
     ["a session id", { sessionId: "" }],
     ["a shard within the count", { shard: 4 }],
   ])("refuses a session without %s and keeps the old one", async (_what, broken) => {
-    const ledger = open();
+    const ledger = await open();
     await ledger.writeSessions([session()]);
     await expect(ledger.writeSessions([session(broken)])).rejects.toMatchObject({ name: "LedgerError" });
     expect(await ledger.readSessions()).toEqual([session()]);
   });
 
   it("keeps the newest 100 starts in order, also when they are recorded at once", async () => {
-    const ledger = open();
+    const ledger = await open();
     await Promise.all([3, 1, 2].map((at) => ledger.recordStart(at)));
     expect(await ledger.readStarts()).toEqual([1, 2, 3]);
     for (let at = 4; at <= 120; at++) await ledger.recordStart(at);
@@ -120,7 +120,7 @@ export function conforms(open: () => Ledger): void {
   });
 
   it("forgets a refusal", async () => {
-    const ledger = open();
+    const ledger = await open();
     await ledger.writeRefusal(undefined);
     await ledger.writeRefusal(refusal);
     await ledger.writeRefusal({ ...refusal, code: "4004" });
@@ -130,7 +130,7 @@ export function conforms(open: () => Ledger): void {
   });
 
   it("keeps values by key until they expire or are removed", async () => {
-    const { values } = open();
+    const { values } = await open();
     expect(await values.read("a", 0)).toBeUndefined();
     await values.write("a", "1", 0, 10);
     await values.write("b", "ü \u{1f600}", 0, 10);
@@ -145,7 +145,7 @@ export function conforms(open: () => Ledger): void {
   });
 
   it("lets one of many claims win, and another only once that has expired or was removed", async () => {
-    const { values } = open();
+    const { values } = await open();
     const claims = Array.from({ length: 20 }, (_, index) => values.claim("question/1", `run ${index}`, 0, 10));
     const won = (await Promise.all(claims)).map((taken, index) => (taken ? `run ${index}` : "")).filter(Boolean);
     expect(won).toHaveLength(1);
