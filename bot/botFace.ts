@@ -11,13 +11,13 @@ import type {
   Presence,
   Rest,
 } from "./defineBot.ts";
-import type { Telemetry } from "./telemetry/telemetry.ts";
 
 /** What the runtime lends to the face; the fleet's parts exist from the first dial on. */
-export interface BotFaceParts {
+export interface BotFaceParts
+  extends Pick<Bot, "environment" | "clock" | "random" | "values" | "telemetry" | "signal" | "restart"> {
   readonly rest: Rest;
-  readonly telemetry: Telemetry;
   readonly handlers: Handlers;
+  intents(): number;
   userId(): string | undefined;
   setPresence(presence: Presence, target: { readonly shard?: number }): void;
   requestGuildMembers(query: MembersQuery, signal: AbortSignal | undefined): Promise<Members>;
@@ -56,7 +56,17 @@ export function createBotFace(parts: BotFaceParts): BotFace {
     get userId() {
       return parts.userId();
     },
+    get intents() {
+      return parts.intents();
+    },
     rest: parts.rest,
+    environment: parts.environment,
+    clock: parts.clock,
+    random: parts.random,
+    values: parts.values,
+    telemetry: parts.telemetry,
+    signal: parts.signal,
+    restart: () => parts.restart(),
     on<Type extends DispatchType>(type: Type, handler: Handler<Type>) {
       kept.set(type, [...(kept.get(type) ?? []), handler]);
     },

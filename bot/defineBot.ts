@@ -2,6 +2,10 @@
 
 import type { GatewayDispatchPayload } from "discord-api-types/v10";
 import { INTENTS, type IntentName, PERMISSIONS, type PermissionName } from "../shared/application.ts";
+import type { Environment } from "../shared/environment.ts";
+import type { Clock, Random } from "./clock.ts";
+import type { Values } from "./ledger/ledger.ts";
+import type { Telemetry } from "./telemetry/telemetry.ts";
 
 /** A dispatch's type, such as MESSAGE_CREATE (events/gateway-events#receive-events). */
 export type DispatchType = `${GatewayDispatchPayload["t"]}`;
@@ -50,6 +54,11 @@ export interface RestCall {
   readonly priority?: "interaction" | "user" | "background";
   /** false sends no Authorization header. */
   readonly auth?: boolean;
+  /**
+   * For a GET: an answer kept from before will do if it is at most so many milliseconds old (60,000 at most); an event
+   * or a write that may have changed it ends that at once.
+   */
+  readonly cacheMs?: number;
 }
 
 /** A bot's view of Discord's REST API; every limit is kept for it. */
@@ -86,7 +95,20 @@ export interface Members {
 export interface Bot {
   /** The bot user's id, known from the first READY on. */
   readonly userId: string | undefined;
+  /** The bits of the intents in use: those of the definition, less what Discord did not grant. */
+  readonly intents: number;
   readonly rest: Rest;
+  /** Every setting, parsed. */
+  readonly environment: Environment;
+  /** The bot's only source of time; it runs fast in a rehearsal. */
+  readonly clock: Clock;
+  readonly random: Random;
+  /** The bot's own small texts in the ledger; with LEDGER=memory they end with the process. */
+  readonly values: Values;
+  /** Counts, levels, samples and events of the declared names. */
+  readonly telemetry: Telemetry;
+  /** Aborts when the run is over: ends whatever the module holds open. */
+  readonly signal: AbortSignal;
   /** Adds a handler for one type, besides those of the definition; they run one after the other. */
   on<Type extends DispatchType>(type: Type, handler: Handler<Type>): void;
   /** Sends a message that pings nobody. Resolves to the message's id. */
@@ -103,16 +125,25 @@ export interface Bot {
    * that waited for the end would hold it up.
    */
   stop(options?: { readonly keepSessions?: boolean }): Promise<void>;
+  /** Ends the run as a deploy does and begins another one in the same process, which resumes the sessions. */
+  restart(): void;
   log(level: "debug" | "info" | "warn" | "error", message: string, fields?: Readonly<Record<string, unknown>>): void;
 }
 
+/** Names, or their bits in one number. */
+export type Intents = readonly IntentName[] | number;
+
 /** A bot: what it asks Discord for, and what it does with what comes. */
 export interface BotDefinition {
-  /** Names, or their bits in one number. */
-  readonly intents: readonly IntentName[] | number;
+  /** What to ask for, or how that follows from the settings. */
+  readonly intents: Intents | ((environment: Environment) => Intents);
+  /** Privileged ones that the bot goes on without when they are all that Discord does not grant (close 4014). */
+  readonly optionalIntents?: readonly IntentName[];
   /** What the bot needs in a server: names, or their bits. Stated for the invite link; the runtime never asks for it. */
   readonly permissions?: readonly PermissionName[] | bigint | number;
   readonly handlers?: Handlers;
+  /** Events with one key are handled one after the other; undefined = by channel, else server, else shard. */
+  key?(type: string, data: unknown): string | undefined;
   /** Runs once, after preflight and before the first dial. */
   start?(bot: Bot): unknown;
   /** Sees every dispatch, READY and RESUMED included, synchronously and in order. */
@@ -134,9 +165,13 @@ const namesFrom = (value: unknown, known: object): boolean =>
 export function definitionProblems(value: unknown): string[] {
   if (!isObject(value)) return ["has no default export made by defineBot({ intents, permissions, handlers })"];
   const problems: string[] = [];
-  const { intents, permissions, handlers, start, onDispatch } = value;
-  if (!namesFrom(intents, INTENTS) && !(typeof intents === "number" && Number.isSafeInteger(intents) && intents >= 0)) {
+  const { intents, optionalIntents, permissions, handlers, key, start, onDispatch } = value;
+  const areBits = typeof intents === "number" && Number.isSafeInteger(intents) && intents >= 0;
+  if (!namesFrom(intents, INTENTS) && !areBits && typeof intents !== "function") {
     problems.push(`has intents that are neither bits nor a list of names from ${Object.keys(INTENTS).join(", ")}`);
+  }
+  if (optionalIntents !== undefined && !namesFrom(optionalIntents, INTENTS)) {
+    problems.push("has optionalIntents that are not a list of Discord's intent names");
   }
   const isBits = typeof permissions === "bigint" || typeof permissions === "number";
   if (permissions !== undefined && !isBits && !namesFrom(permissions, PERMISSIONS)) {
@@ -146,6 +181,7 @@ export function definitionProblems(value: unknown): string[] {
   if (handlers !== undefined && !areFunctions) {
     problems.push("has handlers that are not an object of functions, one for each event type");
   }
+  if (key !== undefined && typeof key !== "function") problems.push("has a key that is not a function");
   if (start !== undefined && typeof start !== "function") problems.push("has a start that is not a function");
   if (onDispatch !== undefined && typeof onDispatch !== "function") {
     problems.push("has an onDispatch that is not a function");

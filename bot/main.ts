@@ -75,29 +75,37 @@ async function main(): Promise<ExitCode> {
     return refuseConfiguration(loaded.ok ? problems : [...problems, `BOT_MODULE ${loaded.problem}`]);
   }
 
-  const started = createRuntime({
-    environment,
-    definition: loaded.definition,
-    clock,
-    random: Math.random,
-    telemetry,
-    ledger: openLedger(environment.LEDGER),
-  });
-  const { live, ready, state } = started;
+  const ledger = openLedger(environment.LEDGER);
+  const { definition, file } = loaded;
+  const newRuntime = (): Runtime =>
+    createRuntime({ environment, definition, clock, random: Math.random, telemetry, ledger });
+  let current = newRuntime();
   let status: StatusServer;
   try {
-    status = await startStatusServer({ port: environment.STATUS_PORT, live, ready, state });
+    status = await startStatusServer({
+      port: environment.STATUS_PORT,
+      live: () => current.live(),
+      ready: () => current.ready(),
+      state: () => current.state(),
+    });
   } catch (error) {
     if (error instanceof StatusServerError) return refuseConfiguration([error.message]);
     throw error;
   }
-  runtime = started;
-  telemetry.start();
-  telemetry.event("bot.started", { pid: process.pid, statusPort: status.port, module: loaded.file });
-  runtime.run().catch(onError);
-  const exitCode = await runtime.ended;
-  await status.stop();
-  return exitCode;
+  for (;;) {
+    runtime = current;
+    telemetry.start();
+    telemetry.event("bot.started", { pid: process.pid, statusPort: status.port, module: file });
+    current.run().catch(onError);
+    const exitCode = await current.ended;
+    // Whoever sent a signal meanwhile wants the end, not another run.
+    if (exitCode === EXIT.asked && current.restarts() && !asked) {
+      current = newRuntime();
+      continue;
+    }
+    await status.stop();
+    return exitCode;
+  }
 }
 
 // Stdout is written synchronously, so nothing is lost; a timer that is still set must not hold the process.

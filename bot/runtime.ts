@@ -1,6 +1,6 @@
 // The composition root: the one place where gateway, REST, ledger, telemetry and a bot module are put together.
 
-import { intentBits, intentNames } from "../shared/application.ts";
+import { intentBits, intentNames, PRIVILEGED_BITS } from "../shared/application.ts";
 import type { Environment } from "../shared/environment.ts";
 import { isLoopback } from "../shared/syntax.ts";
 import { createBotFace } from "./botFace.ts";
@@ -9,7 +9,7 @@ import type { Clock, Random } from "./clock.ts";
 import type { BotDefinition } from "./defineBot.ts";
 import { askEcho } from "./egress/echo.ts";
 import { watchEgress } from "./egress/egressWatch.ts";
-import { createDispatcher } from "./gateway/dispatch.ts";
+import { createDispatcher, defaultKey } from "./gateway/dispatch.ts";
 import { createFleet, type Fleet, type GatewayInfo } from "./gateway/fleet.ts";
 import { gatewayInfo } from "./gatewayInfo.ts";
 import { readyUserId, userIdOf } from "./identity.ts";
@@ -52,6 +52,9 @@ const SAVE_BEFORE_CLOSE_MS = 250;
 // A running bot's 401 is believed when it lasts: Discord's own outages have answered 401 for moments.
 const REFUSAL_LASTS_MS = 60_000;
 
+/** Close code "Disallowed intent(s)" (topics/opcodes-and-status-codes#gateway). */
+const DISALLOWED_INTENTS = "4014";
+
 /** Why Discord refuses the bot, and what a person must do about it. */
 export interface Refusal {
   readonly code: string;
@@ -88,6 +91,8 @@ export interface Runtime {
   drain(signal: string, keepSessions?: boolean): Promise<void>;
   /** Writes the last lines now, for a process that exits at once. @returns how it exits */
   abandon(): ExitCode;
+  /** Whether the run ended to be followed by another one in this process. */
+  restarts(): boolean;
   /** An error that nobody caught: saves what can be saved at once, ends with 70. */
   crash(error: unknown): Promise<void>;
   live(): boolean;
@@ -100,7 +105,9 @@ export interface Runtime {
 export function createRuntime(parts: RuntimeParts): Runtime {
   const { environment, definition, clock, random, telemetry, ledger } = parts;
   const token = environment.DISCORD_TOKEN;
-  const intents = intentBits(definition.intents);
+  const asked = typeof definition.intents === "function" ? definition.intents(environment) : definition.intents;
+  const optional = intentBits(definition.optionalIntents ?? []);
+  let intents = intentBits(asked);
   const fingerprint = fingerprintOf(token, intents, `${environment.SHARD_IDS ?? "all"} of ${environment.SHARD_COUNT}`);
   const startedAt = clock.now();
   const { promise: ended, resolve: end } = Promise.withResolvers<ExitCode>();
@@ -110,6 +117,9 @@ export function createRuntime(parts: RuntimeParts): Runtime {
   let wasReady = false;
   let exitCode: ExitCode | undefined;
   let caught = false;
+  let restarts = false;
+  // Aborts what the module holds open, once nothing of the run is left.
+  const finished = new AbortController();
   // Aborts what preflight and start still wait for, once the run parks or ends.
   const over = new AbortController();
   // Where somebody chose a plain address on this machine, the gateway behind it may be plain, too.
@@ -159,6 +169,7 @@ export function createRuntime(parts: RuntimeParts): Runtime {
     clock,
     telemetry,
     handler: (type) => face.handlerOf(type),
+    key: (type, data, shard) => definition.key?.(type, data) ?? defaultKey(type, data, shard),
     waitDeadlineMs: WAIT_DEADLINE_MS,
     runDeadlineMs: RUN_DEADLINE_MS,
   });
@@ -167,13 +178,24 @@ export function createRuntime(parts: RuntimeParts): Runtime {
 
   const face = createBotFace({
     rest: { request: (call) => rest.request(call) },
+    environment,
+    clock,
+    random,
+    values: ledger.values,
     telemetry,
+    signal: finished.signal,
     handlers: definition.handlers ?? {},
     userId: () => userId,
+    intents: () => intents,
     setPresence: (presence, target) => present().setPresence(presence, target),
     requestGuildMembers: (query, signal) => present().requestGuildMembers(query, signal),
     status: state,
     stop: ({ keepSessions }) => void drain("stop", keepSessions),
+    restart() {
+      restarts = phase.phase === "running";
+      // The ledger is handed to the next run, whether or not it outlives the process.
+      if (restarts) void drain("restart", true);
+    },
   });
 
   /** The fleet, which is there before the module is handed its bot. */
@@ -214,9 +236,28 @@ export function createRuntime(parts: RuntimeParts): Runtime {
         if (position === undefined) return { sequence: 0, finishedAbove: [], unfinished: [] };
         return { ...position, sequence: position.finished };
       },
-      onFatal: (refusal) => void refuse(refusal, "new"),
+      onFatal(refusal) {
+        if (!dropIntents(refusal)) {
+          void refuse(refusal, "new");
+          return;
+        }
+        void remember({ ...refusal, fingerprint, writtenAt: clock.wall() });
+        fleet = createFleetFrom([], undefined, 0);
+        const { edge } = rest.status();
+        if (edge.until !== null) fleet.setRestBan(Date.parse(edge.until));
+        fleet.start();
+      },
       onEdge: showEdge,
     });
+  }
+
+  /** Whether a refusal is over by asking for less: of the privileged intents only optional ones are in use, till now. */
+  function dropIntents({ code, fix }: Refusal): boolean {
+    const privileged = intents & PRIVILEGED_BITS;
+    if (code !== DISALLOWED_INTENTS || privileged === 0 || (privileged & ~optional) !== 0) return false;
+    intents &= ~privileged;
+    for (const intent of intentNames(privileged)) telemetry.event("intent.dropped", { intent, fix });
+    return true;
   }
 
   function onDispatch(shard: number, sequence: number, type: string, data: unknown): void {
@@ -270,7 +311,8 @@ export function createRuntime(parts: RuntimeParts): Runtime {
     }
     if (over.signal.aborted) return;
     const { refusal } = kept;
-    if (refusal?.fingerprint === fingerprint && clock.wall() - refusal.writtenAt < REFUSAL_HOLDS_MS) {
+    const holds = refusal?.fingerprint === fingerprint && clock.wall() - refusal.writtenAt < REFUSAL_HOLDS_MS;
+    if (refusal !== undefined && holds && !dropIntents(refusal)) {
       await refuse({ code: refusal.code, fix: refusal.fix }, "remembered");
       return;
     }
@@ -287,6 +329,7 @@ export function createRuntime(parts: RuntimeParts): Runtime {
     enter({ phase: "running" });
     for (const session of kept.sessions) dispatcher.restore(session);
     if (proven) showDeploy();
+    else telemetry.level("DeployRunning", 0);
     const known = check?.outcome === "taken" ? check.gateway : undefined;
     fleet = createFleetFrom(kept.sessions, known, crashLoopPauseMs(kept.starts, clock.wall()));
     const { edge } = rest.status();
@@ -407,6 +450,7 @@ export function createRuntime(parts: RuntimeParts): Runtime {
     telemetry.flush();
     telemetry.stop();
     telemetry.event("bot.stopped", { tookMs: Math.round(clock.now() - since), exitCode });
+    finished.abort(new Error("the run is over"));
     end(exitCode);
     return exitCode;
   }
@@ -431,5 +475,6 @@ export function createRuntime(parts: RuntimeParts): Runtime {
     });
   }
 
-  return { ended, run, drain, abandon: () => finish(EXIT.asked), crash, live, ready, state };
+  const abandon = (): ExitCode => finish(EXIT.asked);
+  return { ended, run, drain, abandon, restarts: () => restarts, crash, live, ready, state };
 }

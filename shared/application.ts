@@ -34,6 +34,8 @@ export const PRIVILEGED_INTENTS = {
   MESSAGE_CONTENT: "Message Content Intent",
 } as const satisfies Partial<Record<IntentName, string>>;
 
+export const PRIVILEGED_BITS = INTENTS.GUILD_MEMBERS | INTENTS.GUILD_PRESENCES | INTENTS.MESSAGE_CONTENT;
+
 /** Permissions by Discord's names (topics/permissions); BigInt, since the table passes bit 31. Bits 47 and 48 are unused. */
 export const PERMISSIONS = {
   CREATE_INSTANT_INVITE: 1n << 0n,
@@ -94,8 +96,14 @@ export type PermissionName = keyof typeof PERMISSIONS;
 /** The bundled bot: the link that invites it is made from this, and its module asks for nothing else. */
 export const APPLICATION = {
   intents: ["GUILDS", "GUILD_MESSAGES"],
+  /** What it asks for as well when CHAT_CHANNELS is set, and goes on without when Discord does not grant it. */
+  optionalIntents: ["MESSAGE_CONTENT"],
   permissions: ["VIEW_CHANNEL", "SEND_MESSAGES", "SEND_MESSAGES_IN_THREADS", "READ_MESSAGE_HISTORY"],
-} as const satisfies { intents: readonly IntentName[]; permissions: readonly PermissionName[] };
+} as const satisfies {
+  intents: readonly IntentName[];
+  optionalIntents: readonly IntentName[];
+  permissions: readonly PermissionName[];
+};
 
 /** The intents' bits in one number, as IDENTIFY takes them. */
 export function intentBits(intents: readonly IntentName[] | number): number {

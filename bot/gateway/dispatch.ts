@@ -266,7 +266,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
 }
 
 /** A channel's events in order; else a guild's; else the shard's. Discord promises no order beyond that. */
-function defaultKey(_type: string, data: unknown, shard: number): string {
+export function defaultKey(_type: string, data: unknown, shard: number): string {
   if (typeof data === "object" && data !== null) {
     if ("channel_id" in data && typeof data.channel_id === "string") return data.channel_id;
     if ("guild_id" in data && typeof data.guild_id === "string") return data.guild_id;
