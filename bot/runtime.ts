@@ -143,6 +143,7 @@ export function createRuntime(parts: RuntimeParts): Runtime {
       onUnauthorized() {
         if (phase.phase === "running") void doubtToken();
       },
+      botUserId: () => userId,
     });
   let rest = newRest();
 
@@ -262,6 +263,7 @@ export function createRuntime(parts: RuntimeParts): Runtime {
 
   function onDispatch(shard: number, sequence: number, type: string, data: unknown): void {
     if (type === "READY") userId = readyUserId(data) ?? userId;
+    rest.noteDispatch(type, data);
     try {
       definition.onDispatch?.(shard, sequence, type, data);
     } catch (error) {

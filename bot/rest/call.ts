@@ -28,6 +28,8 @@ export interface WaiterOptions {
 export class Call {
   readonly route: Route;
   readonly message: Message;
+  /** The caller's own, before it became text. */
+  readonly body: unknown;
   readonly priority: Priority;
   readonly authenticated: boolean;
   entry: Entry<Call> | undefined;
@@ -48,6 +50,7 @@ export class Call {
   constructor(
     route: Route,
     message: Message,
+    body: unknown,
     priority: Priority,
     authenticated: boolean,
     clock: Clock,
@@ -55,6 +58,7 @@ export class Call {
   ) {
     this.route = route;
     this.message = message;
+    this.body = body;
     this.priority = priority;
     this.authenticated = authenticated;
     this.#clock = clock;

@@ -4,12 +4,15 @@ import type { Secret } from "../../shared/secret.ts";
 import type { Clock, Random } from "../clock.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import { Call } from "./call.ts";
+import { changeOf } from "./change.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { type EdgeState, EdgeWatch } from "./edgeWatch.ts";
 import { RestError } from "./errors.ts";
+import { GetCache } from "./getCache.ts";
 import { prepare, type Query } from "./message.ts";
 import type { RestFile } from "./multipart.ts";
 import type { Priority } from "./queue.ts";
+import { Refusals } from "./refusals.ts";
 import { type Method, pathProblem, routeOf } from "./route.ts";
 import { PooledTransport, type Transport } from "./transport.ts";
 
@@ -33,6 +36,8 @@ export interface RestOptions {
   onEdge(state: EdgeState): void;
   /** The token was refused: nothing authenticated is sent any more. Called once. */
   onUnauthorized(): void;
+  /** The bot's own user id, once known: what happens to it as a member decides what it may do. */
+  botUserId?(): string | undefined;
 }
 
 export interface RestRequest {
@@ -53,18 +58,34 @@ export interface RestRequest {
   readonly priority?: Priority;
   /** Whether the bot's token is sent. Default: except where the path's own token is the credential. */
   readonly auth?: boolean;
+  /**
+   * For a GET: takes an answer kept from before if it is at most so old (60,000 ms at most), and lets others take this
+   * one. An event or a write that may have changed the answer ends that at once.
+   */
+  readonly cacheMs?: number;
 }
 
 /** JSON-able; times are ISO texts. */
-export type RestStatus = Dispatcher["status"] & { readonly edge: EdgeWatch["status"] };
+export type RestStatus = Dispatcher["status"] & {
+  readonly edge: EdgeWatch["status"];
+  /** 403s and 404s that are remembered. */
+  readonly refusals: number;
+};
 
 export interface RestClient {
   /**
    * Sends a request when its turn comes.
+   * @typeParam Result what discord-api-types calls the route's result, such as RESTPostAPIChannelMessageResult. It is
+   * the caller's word, not inferred: a path is a text, and template types of it would match across slashes.
    * @returns the parsed JSON body; undefined for 204.
    * @throws RestError, told apart by `kind`; EdgeBanned with `until`; or the signal's reason.
    */
   request<Result = unknown>(request: RestRequest): Promise<Result>;
+  /**
+   * Tells of each gateway dispatch: what was remembered about a resource that it changes is forgotten.
+   * @param data the dispatch's `d`.
+   */
+  noteDispatch(type: string, data: unknown): void;
   status(): RestStatus;
   /** Refuses new calls, lets those that run and wait finish for `deadlineMs`, then fails the rest and closes. */
   stop(deadlineMs: number): Promise<void>;
@@ -91,6 +112,8 @@ export function createRestClient(
   const calls = new Set<Call>();
   /** GETs that others may join, by resource and then by path: a write to the resource ends the sharing. */
   const shared = new Map<string, Map<string, Call>>();
+  const cache = new GetCache();
+  const refusals = new Refusals();
   let idle: (() => void) | undefined;
   let stopping: Promise<void> | undefined;
 
@@ -103,19 +126,31 @@ export function createRestClient(
     edge,
     headers: (authenticated) => (authenticated ? authorized : open),
     onUnauthorized: () => options.onUnauthorized(),
-    onSettled: (call) => {
+    onSettled: (call, outcome) => {
       calls.delete(call);
-      unshare(call);
+      if (call.message.method === "GET") {
+        unshare(call);
+        const text = outcome === undefined || outcome instanceof RestError ? undefined : outcome.text;
+        if (cache.size > 0) cache.settle(call.route.major, shareKey(call), call, text, clock.now());
+      } else {
+        // Failed or not: it may have been carried out.
+        cache.drop(call.route.major);
+        if (!(outcome instanceof RestError)) refusals.written(call.route);
+      }
+      if (outcome instanceof RestError && refusals.note(call, outcome, clock.now())) {
+        dispatcher.failWaiting((other, now) =>
+          other.route.major === call.route.major ? refusals.find(other, now) : undefined,
+        );
+      }
       if (calls.size === 0) idle?.();
     },
   });
-  edge.onBanned = () => dispatcher.failBanned();
+  edge.onBanned = () => dispatcher.failWaiting((call, now) => edge.refusal(call, now));
   edge.onCleared = () => dispatcher.pump();
 
   const shareKey = (call: Call): string => (call.authenticated ? call.message.path : `open ${call.message.path}`);
 
   function unshare(call: Call): void {
-    if (call.message.method !== "GET") return;
     const bySame = shared.get(call.route.major);
     if (bySame?.get(shareKey(call)) !== call) return;
     bySame.delete(shareKey(call));
@@ -148,11 +183,25 @@ export function createRestClient(
     const authenticated = given.auth ?? !route.credentialInPath;
     const waiter = { signal, deadlineMs };
 
-    const call = new Call(route, message, priority, authenticated, clock, (abandoned) => dispatcher.abandon(abandoned));
+    const call = new Call(route, message, given.body, priority, authenticated, clock, abandon);
+    const known = refusals.find(call, clock.now());
+    if (known !== undefined) return refuse(known);
     if (method === "GET") {
-      const running = shared.get(route.major)?.get(shareKey(call));
-      if (running !== undefined && urgency(running.priority) >= urgency(priority)) return running.wait(waiter);
-    } else shared.delete(route.major);
+      const key = shareKey(call);
+      if (given.cacheMs !== undefined) {
+        const text = cache.find(route.major, key, given.cacheMs, clock.now());
+        if (text !== undefined) return Promise.resolve(text === "" ? undefined : JSON.parse(text));
+      }
+      const running = shared.get(route.major)?.get(key);
+      if (running !== undefined && urgency(running.priority) >= urgency(priority)) {
+        if (given.cacheMs !== undefined) cache.expect(route.major, key, running);
+        return running.wait(waiter);
+      }
+      if (given.cacheMs !== undefined) cache.expect(route.major, key, call);
+    } else {
+      shared.delete(route.major);
+      cache.drop(route.major);
+    }
 
     call.latest = deadlineMs === undefined ? Infinity : clock.now() + deadlineMs;
     const refusal = dispatcher.refusal(call, deadlineMs);
@@ -169,6 +218,28 @@ export function createRestClient(
     const result = call.wait(waiter);
     dispatcher.add(call);
     return result;
+  }
+
+  const abandon = (call: Call): void => dispatcher.abandon(call);
+
+  function noteDispatch(type: string, data: unknown): void {
+    if (type === "READY") {
+      // A new session: whatever happened since the last one ended was missed.
+      refusals.clear();
+      cache.clear();
+      shared.clear();
+      return;
+    }
+    if (refusals.size === 0 && cache.size === 0 && shared.size === 0) return;
+    const change = changeOf(type, data);
+    if (change === undefined) return;
+    for (const major of change.majors) {
+      cache.drop(major);
+      shared.delete(major);
+    }
+    if (refusals.size === 0) return;
+    if (change.seen !== undefined) refusals.learn(change.seen.guild, change.seen.channel);
+    refusals.reopen(change.reopens, options.botUserId?.());
   }
 
   async function shutDown(deadlineMs: number): Promise<void> {
@@ -192,7 +263,8 @@ export function createRestClient(
   return {
     // The body's shape is the caller's claim, as with any JSON from a wire.
     request: <Result>(given: RestRequest) => request(given) as Promise<Result>,
-    status: () => ({ ...dispatcher.status, edge: edge.status }),
+    noteDispatch,
+    status: () => ({ ...dispatcher.status, edge: edge.status, refusals: refusals.size }),
     stop: (deadlineMs) => {
       stopping ??= shutDown(deadlineMs);
       return stopping;

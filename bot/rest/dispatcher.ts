@@ -7,6 +7,7 @@ import type { EdgeWatch } from "./edgeWatch.ts";
 import { RestError, unauthorizedError, waitTooLong } from "./errors.ts";
 import { GlobalLimit, INVALID_LIMIT } from "./governor.ts";
 import { InvalidWatch } from "./invalidWatch.ts";
+import { Latency, type LatencyStatus } from "./latency.ts";
 import type { Entry } from "./queue.ts";
 import { type FaultKind, RetryBudget, retryDelay } from "./retry.ts";
 import { RetryAfterCheck } from "./retryAfterCheck.ts";
@@ -34,8 +35,8 @@ export interface DispatcherOptions {
   /** The headers of every request, with and without the bot's token. */
   readonly headers: (authenticated: boolean) => Readonly<Record<string, string>>;
   readonly onUnauthorized: () => void;
-  /** A call has its result or its error. */
-  readonly onSettled: (call: Call) => void;
+  /** A call has its result or its error, or nobody waits for it any more. */
+  readonly onSettled: (call: Call, outcome: Result | RestError | undefined) => void;
 }
 
 export class Dispatcher {
@@ -45,6 +46,7 @@ export class Dispatcher {
   readonly #invalid: InvalidWatch;
   readonly #retries = new RetryBudget();
   readonly #check = new RetryAfterCheck();
+  readonly #latency = new Latency();
   #unauthorized = false;
   #inFlight = 0;
   #queuedShown = 0;
@@ -65,6 +67,7 @@ export class Dispatcher {
     readonly inFlight: number;
     readonly buckets: number;
     readonly globalPerSecond: number;
+    readonly latencyMs: LatencyStatus;
     readonly invalid: { readonly count: number; readonly limit: number; readonly level: string };
   } {
     const now = this.#options.clock.now();
@@ -74,6 +77,7 @@ export class Dispatcher {
       inFlight: this.#inFlight,
       buckets: this.#scheduler.lanes,
       globalPerSecond: this.#global.limit,
+      latencyMs: this.#latency.status,
       invalid: { count: this.#invalid.budget.count(now), limit: INVALID_LIMIT, level: this.#invalid.budget.level(now) },
     };
   }
@@ -118,7 +122,7 @@ export class Dispatcher {
 
   /** Ends a call that nobody waits for any more. */
   abandon(call: Call): void {
-    this.#leave(call);
+    this.#leave(call, undefined);
     this.pump();
   }
 
@@ -157,12 +161,13 @@ export class Dispatcher {
     this.#options.telemetry.level("RequestsQueued", 0);
   }
 
-  /** Fails the waiting calls that an edge ban keeps longer than they may wait. */
-  failBanned(): void {
+  /** Fails the waiting calls for which there is an error. */
+  failWaiting(errorOf: (call: Call, now: number) => RestError | undefined): void {
     const now = this.#options.clock.now();
-    for (const entry of this.#scheduler.entries()) {
-      const error = this.#options.edge.refusal(entry.job, now);
-      if (error !== undefined) this.#fail(entry.job, error);
+    for (const { job } of this.#scheduler.entries()) {
+      // An error that one of them brought up may have taken others along.
+      const error = job.entry === undefined ? undefined : errorOf(job, now);
+      if (error !== undefined) this.#fail(job, error);
     }
   }
 
@@ -222,6 +227,7 @@ export class Dispatcher {
     call.flight = undefined;
     if (exchange.kind === "answer") {
       telemetry.observe("RequestMilliseconds", now - call.sentAt);
+      this.#latency.add(now - call.sentAt);
       this.#answered(entry, exchange, now);
     } else {
       this.#scheduler.released(entry, now);
@@ -328,11 +334,11 @@ export class Dispatcher {
 
     const wallUntil = Math.ceil(clock.wall() + wait);
     if (wait > LONGEST_WAIT_MS) {
-      for (const waiting of this.#scheduler.entries()) {
-        const other = waiting.job;
-        if (this.#scheduler.shutFor(waiting.route, now) <= LONGEST_WAIT_MS) continue;
-        if (other.latest === Infinity) this.#fail(other, waitTooLong(other.route.name, wait, wallUntil));
-      }
+      this.failWaiting((other) =>
+        other.latest === Infinity && this.#scheduler.shutFor(other.route, now) > LONGEST_WAIT_MS
+          ? waitTooLong(other.route.name, wait, wallUntil)
+          : undefined,
+      );
     }
     if (until > call.latest || (wait > LONGEST_WAIT_MS && call.latest === Infinity)) {
       this.#fail(call, waitTooLong(route.name, wait, wallUntil));
@@ -367,9 +373,7 @@ export class Dispatcher {
       route,
       fix: "put the bot's current token from the Discord developer portal into the secret, then redeploy",
     });
-    for (const entry of this.#scheduler.entries()) {
-      if (entry.job.authenticated) this.#fail(entry.job, unauthorizedError(entry.route.name));
-    }
+    this.failWaiting((call) => (call.authenticated ? unauthorizedError(call.route.name) : undefined));
     this.#options.onUnauthorized();
   }
 
@@ -377,29 +381,26 @@ export class Dispatcher {
     const { clock } = this.#options;
     const level = this.#invalid.budget.level(now);
     if (level === "ok" || level === "warn") return;
-    for (const entry of this.#scheduler.entries()) {
-      const error = this.#invalid.refusal(entry.job, now, clock.wall());
-      if (error !== undefined) this.#fail(entry.job, error);
-    }
+    this.failWaiting((call) => this.#invalid.refusal(call, now, clock.wall()));
   }
 
   #succeed(call: Call, result: Result): void {
-    this.#leave(call);
+    this.#leave(call, result);
     call.resolve(result);
   }
 
   #fail(call: Call, error: RestError): void {
     this.#options.telemetry.count("RequestFailures");
-    this.#leave(call);
+    this.#leave(call, error);
     call.reject(error);
   }
 
-  #leave(call: Call): void {
+  #leave(call: Call, outcome: Result | RestError | undefined): void {
     const { entry, flight } = call;
     call.entry = undefined;
     if (entry !== undefined) {
       this.#scheduler.done(entry, this.#options.clock.now());
-      this.#options.onSettled(call);
+      this.#options.onSettled(call, outcome);
     }
     flight?.abort();
   }
