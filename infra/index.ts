@@ -32,7 +32,10 @@ export default async function mooring() {
   if (settings.flowLogs) new FlowLogs(name, { name, region, account, vpcId: egress.vpcId, ...logged });
   const image = new BotImage(name, settings);
   const botSecrets = new BotSecrets(name, {
-    values: { DISCORD_TOKEN: secrets.discordToken },
+    values: {
+      DISCORD_TOKEN: secrets.discordToken,
+      ...(secrets.upstreamKeys === undefined ? {} : { UPSTREAM_KEYS: secrets.upstreamKeys }),
+    },
     disposable: settings.disposable,
     keyArn,
   });
@@ -47,7 +50,7 @@ export default async function mooring() {
     id: nat.kind === "gateway" ? nat.natGatewayId : nat.instanceId,
   }));
   const rules = [
-    ...botRules(settings),
+    ...botRules({ ...settings, hasUpstream: secrets.upstreamKeys !== undefined }),
     ...platformRules<pulumi.Output<string>>({ name, logGroup: logGroupName, nats }),
     ...eventRules(name),
   ];
@@ -84,6 +87,7 @@ export default async function mooring() {
     image: image.reference,
     repositoryArn: image.repositoryArn,
     environment: {
+      ...settings.variables,
       STACK: name,
       ON_FATAL: "park",
       EGRESS_ADDRESSES: pulumi.concat(

@@ -1,6 +1,6 @@
 // What a stack costs a month, line by line, from AWS's list prices; traffic, log volume and tax are not in it.
 
-import { METRICS, metricNames } from "../shared/metrics.ts";
+import { METRIC_NAMESPACE } from "../shared/metrics.ts";
 
 /** Region and day of the list prices below (AWS's pricing pages of each service). */
 export const PRICES_OF = { region: "us-east-1", day: "2026-11-22" } as const;
@@ -87,8 +87,13 @@ export function monthlyCost(resources: readonly PricedResource[]): readonly Cost
     add("NAT instance with its disk", 1, hourly * HOURS_A_MONTH + MONTHLY_USD.natDisk);
   }
   add("Elastic IP, in use or parked", ofType("aws:ec2/eip:Eip").length, HOURLY_USD.publicAddress * HOURS_A_MONTH);
-  const published = metricNames().filter((name) => METRICS[name].reach === "published").length;
-  add("metric of the bot", published, MONTHLY_USD.metric, FREE.metric);
+  // Each published metric has an alarm, and what a stack does not use it does not send.
+  const published = new Set(
+    ofType("aws:cloudwatch/metricAlarm:MetricAlarm")
+      .filter(({ inputs }) => inputs["namespace"] === METRIC_NAMESPACE)
+      .map(({ inputs }) => inputs["metricName"]),
+  );
+  add("metric of the bot", published.size, MONTHLY_USD.metric, FREE.metric);
   add("alarm", ofType("aws:cloudwatch/metricAlarm:MetricAlarm").length, MONTHLY_USD.alarm, FREE.alarm);
   add("composite alarm", ofType("aws:cloudwatch/compositeAlarm:CompositeAlarm").length, MONTHLY_USD.compositeAlarm);
   add("dashboard", ofType("aws:cloudwatch/dashboard:Dashboard").length, MONTHLY_USD.dashboard, FREE.dashboard);

@@ -110,6 +110,7 @@ export function parseSettings(raw: RawConfiguration): ParsedSettings {
 /** Secret values, as outputs that the engine keeps encrypted. */
 export interface SecretSettings {
   readonly discordToken: pulumi.Output<string>;
+  readonly upstreamKeys: pulumi.Output<string> | undefined;
   readonly pagerUrl: pulumi.Output<string> | undefined;
   readonly discordWebhookUrl: pulumi.Output<string> | undefined;
 }
@@ -150,6 +151,7 @@ export function loadSettings(): { readonly settings: Settings; readonly secrets:
     settings: parsed.settings,
     secrets: {
       discordToken: configuration.requireSecret("discordToken"),
+      upstreamKeys: found.get("upstreamKeys"),
       pagerUrl: found.get("pagerUrl"),
       discordWebhookUrl: found.get("discordWebhookUrl"),
     },

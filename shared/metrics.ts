@@ -75,7 +75,10 @@ export const METRICS = {
   HandlersWaiting: level("logged", "events waiting for a handler"),
   LoopLagMilliseconds: milliseconds("logged", "how late the process's timers ran"),
 
-  UpstreamKeysExhausted: level("logged", "1 while every key of the model's provider is spent: questions get no answer"),
+  UpstreamKeysExhausted: level(
+    "published",
+    "1 while every key of the model's provider is spent: questions get no answer",
+  ),
   UpstreamKeysSpent: level("logged", "keys of the model's provider that are spent or refused now"),
   UpstreamDown: level("logged", "1 while the model's provider fails and is only probed"),
   UpstreamRequests: counter("logged", "requests sent to the model's provider"),

@@ -11,8 +11,11 @@ import {
 import type { Random } from "../clock.ts";
 import { MOST_SAMPLES, type Snapshot } from "./embeddedMetrics.ts";
 
-/** Levels that nobody knows before Discord has told: they are left out, since a 0 would be a false alarm. */
-const UNKNOWN_AT_FIRST: ReadonlySet<MetricName> = new Set<LevelName>(["IdentifiesRemaining"]);
+/**
+ * Levels left out until they are first set: a 0 would be a false alarm before Discord has told, and a metric to pay for in
+ * a bot that asks no model's provider.
+ */
+const UNKNOWN_AT_FIRST: ReadonlySet<MetricName> = new Set<LevelName>(["IdentifiesRemaining", "UpstreamKeysExhausted"]);
 
 export interface Recorder {
   count(metric: CounterName, by?: number): void;

@@ -8,6 +8,8 @@ export interface BotRuleArgs {
   readonly name: string;
   /** Shards that one start identifies; `auto` is one until Discord says otherwise, at 2,500 servers. */
   readonly shardCount: string;
+  /** Whether the chat bot has keys of a model's provider. */
+  readonly hasUpstream: boolean;
 }
 
 type When = Omit<Condition, "comparison"> & { readonly comparison?: Condition["comparison"] };
@@ -184,6 +186,18 @@ export function botRules(args: BotRuleArgs): readonly AlarmRule[] {
       "Events are dropped: handlers have been too slow for too long.",
       "Read dispatch.shed in the log for the event's type, and look at what its handler waits for.",
     ),
+    ...(args.hasUpstream
+      ? [
+          rule(
+            "UpstreamKeysExhausted",
+            "UpstreamKeysExhausted",
+            "page",
+            { ...LEVEL, threshold: 1 },
+            "Every key of the model's provider is spent: questions get no answer.",
+            "Add a key (pulumi config set --secret upstreamKeys), or wait for the quota's next hour or month.",
+          ),
+        ]
+      : []),
     rule(
       "LedgerUnreachable",
       "LedgerUnreachable",

@@ -2,6 +2,7 @@
 
 import { integer, isLoopback, oneOf, type Reading, type Syntax, text, url } from "../../shared/syntax.ts";
 import { SLOT_NAME, slots } from "./slots.ts";
+import { variables } from "./variables.ts";
 
 /** The types that a key can be declared with in Pulumi.yaml. */
 export type DeclaredType = "string" | "integer" | "boolean" | "array" | "object";
@@ -134,6 +135,7 @@ export const KEYS = {
   // 5 s below ECS's stop timeout of 120 s, for closing the gateway and the last lines.
   drainMs: key("integer", integer(0, 115_000), "20000"),
   logLevel: key("string", oneOf(["fatal", "error", "warn", "info", "debug", "trace"]), "info"),
+  variables: key("object", variables, "{}"),
   shardCount: key("string", matching(/^(auto|[1-9]\d{0,4})$/, "auto, or a whole number from 1"), "auto"),
 
   logRetentionDays: key("integer", retention, "30"),
@@ -157,6 +159,7 @@ export type Values = {
 /** Secret keys: not declared in Pulumi.yaml, since the CLI wants a default for what is declared and none for secrets. */
 export const SECRET_KEYS = {
   discordToken: { required: true, fix: "pulumi config set --secret discordToken" },
+  upstreamKeys: { required: false, fix: "pulumi config set --secret upstreamKeys" },
   pagerUrl: { required: false, fix: "pulumi config set --secret pagerUrl" },
   discordWebhookUrl: { required: false, fix: "pulumi config set --secret discordWebhookUrl" },
 } as const;

@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { load } from "js-yaml";
-import { KEYS, type KeyName } from "../settings/keys.ts";
+import { KEYS, type KeyName, type SecretKeyName } from "../settings/keys.ts";
 
 export const REPOSITORY_ROOT = join(import.meta.dirname, "../..");
 
@@ -34,6 +34,7 @@ export interface StackFile {
   readonly project: string;
   readonly region: string;
   value<Name extends KeyName>(key: Name): ValueOf<Name>;
+  hasSecret(key: SecretKeyName): boolean;
 }
 
 type ValueOf<Name extends KeyName> = Extract<
@@ -57,6 +58,7 @@ export function readStackFile(stack: string): StackFile {
       if (!reading.ok) throw new ToolError(`Pulumi.${stack}.yaml: ${key} ${reading.problem}`);
       return reading.value as ValueOf<typeof key>;
     },
+    hasSecret: (key) => config[`${project}:${key}`] !== undefined,
   };
 }
 

@@ -21,7 +21,7 @@ import { REPOSITORY_ROOT } from "./stackFile.ts";
 
 const NAME = "mooring-prod";
 const rules = [
-  ...botRules({ name: NAME, shardCount: "auto" }),
+  ...botRules({ name: NAME, shardCount: "auto", hasUpstream: true }),
   ...platformRules<string>({ name: NAME, logGroup: "log", nats: [{ kind: "gateway", zone: "a", id: "nat-1" }] }),
   ...eventRules(NAME),
 ];

@@ -325,6 +325,22 @@ describe("settings that shape the graph", () => {
     expect(others).toEqual([destination]);
   });
 
+  it("gives the chat bot its keys by reference and its variables as text, and pages when the keys are spent", async () => {
+    const program = await declareProgram({
+      stack: "prod",
+      config: { variables: '{"UPSTREAM_MODEL":"a/model"}', egressEchoUrl: "" },
+      secrets: { upstreamKeys: "placeholder-key" },
+    });
+    const { secrets, environment } = container(program);
+    expect(secrets.map(({ name }) => name)).toEqual(secretNames());
+    expect(environment).toContainEqual({ name: "UPSTREAM_MODEL", value: "a/model" });
+    expect(environment.map(({ name }) => name)).not.toContain("EGRESS_ECHO_URL");
+    const alarms = ofType(program, "aws:cloudwatch/metricAlarm:MetricAlarm").map(({ inputs }) => inputs["metricName"]);
+    expect(alarms).toContain("UpstreamKeysExhausted");
+    const holders = program.resources.filter(({ inputs }) => JSON.stringify(inputs).includes("placeholder-key"));
+    expect(holders.map(({ secretInputs }) => secretInputs)).toEqual([["secretString"]]);
+  });
+
   it("uses an address brought along, and allocates none in its place", async () => {
     const program = await declareProgram({
       stack: "staging",

@@ -25,6 +25,7 @@ function configuration(given: Given): RawConfiguration {
     secret: (key) =>
       ({
         discordToken: "encrypted" as const,
+        upstreamKeys: "missing" as const,
         pagerUrl: "missing" as const,
         discordWebhookUrl: "missing" as const,
         ...given.secrets,
@@ -163,6 +164,21 @@ describe("parseSettings", () => {
     ],
     ["a hand-over without a ledger", { config: { rollout: "handoff" } }, "rollout", /needs a ledger/],
     ["a drain beyond the stop timeout", { config: { drainMs: "119000" } }, "drainMs", /"119000".*115000/],
+    [
+      "a variable with a setting of its own",
+      { config: { variables: '{"LOG_LEVEL":"warn"}' } },
+      "variables",
+      /logLevel/,
+    ],
+    ["a secret variable", { config: { variables: '{"UPSTREAM_KEYS":"k"}' } }, "variables", /no plain variable/],
+    ["a variable the bot lacks", { config: { variables: '{"TYPO":"1"}' } }, "variables", /TYPO, which is no plain/],
+    ["variables that are a list", { config: { variables: "[]" } }, "variables", /by name/],
+    [
+      "a variable in a wrong form",
+      { config: { variables: '{"IDENTIFY_RESERVE":"many"}' } },
+      "variables",
+      /IDENTIFY_RESERVE, which is "many"/,
+    ],
     ["a retention CloudWatch lacks", { config: { logRetentionDays: "8" } }, "logRetentionDays", /"8".*7, 14/],
     [
       "an example address",
@@ -233,6 +249,8 @@ describe("parseSettings", () => {
       },
     ],
     ["an address brought along", { config: { egressSlots: `{"green":{"allocationId":"${ALLOCATION}"}}` } }],
+    ["the bot's own variables", { config: { variables: '{"IDENTIFY_OVERRIDE":true,"IDENTIFY_RESERVE":50}' } }],
+    ["no echo", { config: { egressEchoUrl: "" } }],
     ["an image by digest", { config: { imageSource: "digest", imageDigest: `sha256:${"a".repeat(64)}` } }],
   ])("accepts %s", (_, given) => {
     expect(problemsOf(given)).toEqual([]);
