@@ -148,7 +148,7 @@ export function createRuntime(parts: RuntimeParts): Runtime {
   let rest = newRest();
 
   const askGateway = (signal: AbortSignal): Promise<GatewayInfo> =>
-    gatewayInfo(rest, signal, { replaced: environment.DISCORD_GATEWAY_URL, plainAllowed });
+    gatewayInfo(rest, signal, environment.DISCORD_GATEWAY_URL);
 
   /** Asks whether Discord takes the token with a client of its own, since one that was refused sends nothing more. */
   const askToken = (firstLookMs: number) =>

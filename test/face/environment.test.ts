@@ -4,7 +4,8 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import path from "node:path";
 import { describe, expect } from "vitest";
-import { handler, type Line, promise, REMOTE, ROOT, say, timesHandled } from "./world.ts";
+import { recordingApi } from "./fakes.ts";
+import { handler, type Line, promise, REMOTE, ROOT, say, timesHandled, type World } from "./world.ts";
 
 describe.concurrent("LOG_LEVEL", () => {
   promise("warn keeps info lines and debug lines back", {}, async ({ bot, discord }) => {
@@ -144,6 +145,7 @@ describe.concurrent("BOT_MODULE", () => {
   });
 
   const broken: Readonly<Record<string, readonly [string, RegExp]>> = {
+    "never finishes loading": ["await new Promise(() => {})", /top level has not finished/],
     "throws while it loads": ["throw new Error('no luck')", /loading it failed: no luck/],
     "has no default export": ["export const intents = 1", /has no default export/],
     "has intents that do not exist": ["export default { intents: ['GUILDZ'] }", /has intents that are neither/],
@@ -151,7 +153,6 @@ describe.concurrent("BOT_MODULE", () => {
       "export default { intents: 1, handlers: { READY: 7 } }",
       /handlers that are not an object of functions/,
     ],
-    "never finishes loading": ["await new Promise(() => {})", /top level has not finished/],
     "lets an error loose while it loads": [
       "setTimeout(() => { throw new Error('loose') }); await new Promise((done) => setTimeout(done, 10_000))",
       /loose/,
@@ -171,32 +172,63 @@ describe.concurrent("BOT_MODULE", () => {
 });
 
 describe.concurrent("IDENTIFY_RESERVE and IDENTIFY_OVERRIDE", () => {
-  const budget = { shards: 4, identifyTotal: 1_000, identifyRemaining: 2, resetAfterMs: 40_000 };
+  const four = { shards: 4, maxConcurrency: 4 };
+  /** Two of 1,000 are left until 20 s after the first answer, whenever a busy machine comes to ask for it. */
+  const twoLeft = ({ discord }: World) =>
+    recordingApi((before) => {
+      const limit = { total: 1_000, reset_after: 20_000, max_concurrency: 4 };
+      const session_start_limit = { ...limit, remaining: before === 0 ? 2 : 1_000 };
+      return { body: { url: discord.gatewayUrl, shards: 4, session_start_limit } };
+    });
 
   promise(
     "by default nothing identifies below a tenth of the total; it goes on after the reset",
-    budget,
+    four,
     async (world) => {
       const { bot, discord } = world;
-      const child = bot();
+      const api = await twoLeft(world);
+      try {
+        const child = bot({ DISCORD_API_URL: api.url });
+        const waiting = await child.event("identify.waiting");
+        expect(waiting).toMatchObject({ left: 2, reserve: 100 });
+        expect(waiting["fix"]).toMatch(/IDENTIFY_RESERVE.*IDENTIFY_OVERRIDE=on/);
+        const ready = await child.event("bot.ready");
+        expect(Date.parse(String(ready["time"]))).toBeGreaterThanOrEqual(Date.parse(String(waiting["until"])) - 200);
+        const spent = child.events("identify.spent").map(({ time }) => Date.parse(String(time)));
+        expect(Math.min(...spent)).toBeGreaterThanOrEqual(Date.parse(String(waiting["until"])) - 200);
+        expect(discord.counts.identifies).toBe(4);
+        expect((await child.get("/state")).body).toMatchObject({
+          identify: { waitingUntil: null },
+          metrics: { WaitingForBudget: 0 },
+        });
+        expect(api.seen).toHaveLength(2);
+      } finally {
+        api.stop();
+      }
+    },
+  );
+
+  promise(
+    "the wait shows in /state, and neither /live nor a person is alarmed by it",
+    { ...four, identifyRemaining: 2 },
+    async (world) => {
+      const { bot, discord } = world;
+      const child = bot({ METRICS_INTERVAL_MS: "1000" });
       const waiting = await child.event("identify.waiting");
-      expect(waiting).toMatchObject({ left: 2, reserve: 100 });
-      expect(waiting["fix"]).toMatch(/IDENTIFY_RESERVE.*IDENTIFY_OVERRIDE=on/);
-      expect(discord.counts.identifies).toBe(0);
       const { body } = await child.get("/state");
       const identify = body["identify"] as Line;
       expect(identify).toMatchObject({ left: 2, total: 1_000, reserve: 100 });
       // Told from two clocks that a fast rate sets some ms apart.
       const apart = Date.parse(String(identify["waitingUntil"])) - Date.parse(String(waiting["until"]));
       expect(Math.abs(apart)).toBeLessThan(200);
-      expect(body).toMatchObject({ metrics: { WaitingForBudget: 1 }, readyShare: 0 });
+      expect(body).toMatchObject({ metrics: { WaitingForBudget: 1, Fatal: 0 }, readyShare: 0 });
+      expect(body["shards"]).toMatchObject(Array(4).fill({ state: "waitingForBudget" }));
       expect((await child.get("/live")).status).toBe(200);
       expect((await child.get("/ready")).status).toBe(503);
-      const ready = await child.event("bot.ready");
-      expect(Date.parse(String(ready["time"]))).toBeGreaterThanOrEqual(Date.parse(String(waiting["until"])) - 200);
-      expect(discord.counts.identifies).toBe(4);
-      const after = (await child.get("/state")).body;
-      expect(after).toMatchObject({ identify: { waitingUntil: null }, metrics: { WaitingForBudget: 0 } });
+      const seen = child.metrics().length;
+      await child.until("more metric lines", () => child.metrics().length > seen + 10);
+      expect(discord.counts).toMatchObject({ identifies: 0, dials: 0, rest: { requests: 1 } });
+      expect(child.events("identify.waiting")).toHaveLength(1);
     },
   );
 
@@ -204,17 +236,20 @@ describe.concurrent("IDENTIFY_RESERVE and IDENTIFY_OVERRIDE", () => {
     ["IDENTIFY_RESERVE", "0"],
     ["IDENTIFY_OVERRIDE", "on"],
   ] as const) {
-    promise(`${name}=${value}: two start, two wait, and go on after the reset`, budget, async ({ bot, discord }) => {
-      const child = bot({ [name]: value });
-      await child.event("identify.waiting");
-      await child.until(
-        "two ready shards",
-        () => child.events("shard.state").filter(({ to }) => to === "ready").length === 2,
-      );
-      expect(discord.counts.identifies).toBe(2);
-      expect((await child.get("/state")).body).toMatchObject({ readyShare: 0.5, identify: { left: 0 } });
-      await child.event("bot.ready");
-      expect(discord.counts.identifies).toBe(4);
+    promise(`${name}=${value}: two start, two wait, and go on after the reset`, four, async (world) => {
+      const { bot, discord } = world;
+      const api = await twoLeft(world);
+      try {
+        const child = bot({ DISCORD_API_URL: api.url, [name]: value });
+        const { until } = await child.event("identify.waiting");
+        await child.event("bot.ready");
+        const spent = child.events("identify.spent").map(({ time }) => Date.parse(String(time)));
+        const before = spent.filter((time) => time < Date.parse(String(until)) - 200);
+        expect([before.length, spent.length]).toEqual([2, 4]);
+        expect(discord.counts.identifies).toBe(4);
+      } finally {
+        api.stop();
+      }
     });
   }
 });

@@ -87,6 +87,9 @@ async function onMessage(
 /** GUILDS, GUILD_MEMBERS, GUILD_MESSAGES, DIRECT_MESSAGES and MESSAGE_CONTENT (events/gateway#list-of-intents). */
 export const REMOTE_INTENTS = (1 << 0) | (1 << 1) | (1 << 9) | (1 << 12) | (1 << 15);
 
+// A test that is killed must leave no bot behind.
+process.on("disconnect", () => process.exit(1));
+
 // No import of defineBot: a plain object is a definition.
 export default {
   intents: Number(process.env["FACE_INTENTS"] ?? REMOTE_INTENTS),
