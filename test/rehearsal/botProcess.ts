@@ -31,7 +31,10 @@ export interface BotProcess {
 
 const LONGEST_COMPLAINT = 10_000;
 
-export function startBot({ clock, environment, stopTimeoutMs, onLine }: BotProcessOptions): BotProcess {
+/** Starts the bot somewhere: as a child process here, or in a container. */
+export type Launch = (options: BotProcessOptions) => BotProcess;
+
+export const startBot: Launch = ({ clock, environment, stopTimeoutMs, onLine }) => {
   const child = spawn(process.execPath, ["bot/main.ts"], {
     cwd: ROOT,
     env: { ...environment },
@@ -76,7 +79,7 @@ export function startBot({ clock, environment, stopTimeoutMs, onLine }: BotProce
       }
     },
   };
-}
+};
 
 /** Kills whatever still runs, at once. */
 export function endEveryBot(): void {

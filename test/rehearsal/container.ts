@@ -2,6 +2,7 @@
 
 import { rehearsalNames } from "../../shared/environment.ts";
 import type { DeclaredProgram, RecordedResource } from "../infra/program.ts";
+import type { Exception } from "./drill.ts";
 
 /** What ECS needs to know to start and stop the bot. */
 export interface Container {
@@ -18,6 +19,8 @@ export interface ChangedVariable {
   readonly name: string;
   readonly declared: string | undefined;
   readonly rehearsed: string;
+  /** Why a drill sets it although it is not marked `rehearsal`; undefined where it is. */
+  readonly why: string | undefined;
 }
 
 type Json = Readonly<Record<string, unknown>>;
@@ -90,22 +93,27 @@ function secretValue(program: DeclaredProgram, valueFrom: string): string {
 }
 
 /**
- * The environment of the rehearsed process: everything as declared but the given replacements.
- * @throws Error for a replacement that shared/environment.ts does not mark `rehearsal`.
+ * The environment of the rehearsed process: everything as declared but the given replacements, and the exceptions of a
+ * drill that cannot do without. @throws Error for a replacement that shared/environment.ts does not mark `rehearsal`.
  */
 export function rehearsedEnvironment(
   container: Container,
   replacements: Readonly<Record<string, string>>,
+  exceptions: readonly Exception[] = [],
 ): { environment: Record<string, string>; changed: readonly ChangedVariable[] } {
   const allowed: readonly string[] = rehearsalNames();
   const forbidden = Object.keys(replacements).filter((name) => !allowed.includes(name));
   if (forbidden.length > 0) throw new Error(`${forbidden.join(", ")} must be as declared, also in a rehearsal`);
+  const changed = [
+    ...Object.entries(replacements).map(([name, rehearsed]) => ({ name, rehearsed, why: undefined })),
+    ...exceptions.map(({ name, value, why }) => ({ name, rehearsed: value, why })),
+  ].map((change) => ({ ...change, declared: container.environment[change.name] }));
   return {
-    environment: { ...container.environment, ...container.secrets, ...replacements },
-    changed: Object.entries(replacements).map(([name, rehearsed]) => ({
-      name,
-      declared: container.environment[name],
-      rehearsed,
-    })),
+    environment: {
+      ...container.environment,
+      ...container.secrets,
+      ...Object.fromEntries(changed.map(({ name, rehearsed }) => [name, rehearsed])),
+    },
+    changed,
   };
 }

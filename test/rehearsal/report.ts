@@ -1,10 +1,12 @@
 // What the rehearsal prints: the deployment by component, the variables that differ, and the closing table.
 
+import path from "node:path";
+import { METRIC_NAMESPACE } from "../../shared/metrics.ts";
 import type { DeclaredProgram, RecordedResource } from "../infra/program.ts";
-import type { ChangedVariable } from "./container.ts";
-import { declaredContainer } from "./container.ts";
-import type { Outcome } from "./runDrill.ts";
-import { spoken } from "./runDrill.ts";
+import { type ChangedVariable, declaredContainer } from "./container.ts";
+import type { Drill } from "./drill.ts";
+import { NOT_REHEARSED, rehearsedRules } from "./drills.ts";
+import { type Outcome, spoken } from "./runDrill.ts";
 
 const STACK_TYPE = "pulumi:pulumi:Stack";
 
@@ -46,35 +48,92 @@ export function deployment(program: DeclaredProgram): string {
   );
 }
 
-/** How the rehearsed container differs from the declared one. */
+/** How every rehearsed container differs from the declared one. */
 export function differences(program: DeclaredProgram, changed: readonly ChangedVariable[]): string {
   const container = declaredContainer(program);
   const same = Object.keys(container.environment).length + Object.keys(container.secrets).length;
   return [
-    `The bot starts from the declared container (${same} variables as declared); only these differ, because it runs here:`,
-    ...changed.map(({ name, declared, rehearsed }) => `  ${name}=${rehearsed}  (declared: ${declared ?? "unset"})`),
+    `Each bot starts from the declared container (${same} variables as declared); only these differ, because it runs here:`,
+    ...changed.filter(({ why }) => why === undefined).map(difference),
+    "A drill that needs another module or ledger says so in its own line.",
   ].join("\n");
 }
 
-/** A row for each drill, then what went wrong, in words. */
-export function closingTable(outcomes: readonly Outcome[]): string {
-  const time = (milliseconds: number | undefined): string => (milliseconds === undefined ? "-" : spoken(milliseconds));
-  const rows = outcomes.map(({ drill, rate, firedAfterMs, clearedAfterMs, falsePages, problems }) => [
+/** What one drill sets besides, against the declaration, each with the reason. */
+export function exceptions(changed: readonly ChangedVariable[]): readonly string[] {
+  return changed.flatMap((change) =>
+    change.why === undefined ? [] : [`sets ${difference(change).trim()}: ${change.why}`],
+  );
+}
+
+const ROOT = `${path.resolve(import.meta.dirname, "../..")}${path.sep}`;
+
+const difference = ({ name, declared, rehearsed }: ChangedVariable): string =>
+  `  ${name}=${rehearsed.replace(ROOT, "")}  (declared: ${declared ?? "unset"})`;
+
+const ALARM_TYPES: Readonly<Record<string, string>> = {
+  "aws:cloudwatch/metricAlarm:MetricAlarm": "name",
+  "aws:cloudwatch/compositeAlarm:CompositeAlarm": "alarmName",
+};
+
+/** The declared rules that none of `drills` sets off: those on the bot's own metrics, and those on what AWS publishes. */
+export function notRehearsed(
+  program: DeclaredProgram,
+  drills: readonly Drill[],
+): { readonly bot: readonly string[]; readonly aws: readonly string[] } {
+  const rehearsed = rehearsedRules(drills);
+  const prefix = `${program.project}-${program.stack}-`;
+  const rules = program.resources.flatMap(({ type, inputs }) => {
+    const key = ALARM_TYPES[type];
+    const rule = String(inputs[key ?? ""] ?? "").replace(prefix, "");
+    if (key === undefined || rehearsed.has(rule)) return [];
+    return [{ rule, ours: inputs["namespace"] === undefined || inputs["namespace"] === METRIC_NAMESPACE }];
+  });
+  const those = (ours: boolean): string[] => rules.filter((one) => one.ours === ours).map(({ rule }) => rule);
+  return { bot: those(true), aws: those(false) };
+}
+
+const time = (milliseconds: number | undefined): string => (milliseconds === undefined ? "-" : spoken(milliseconds));
+
+function rowOf({ drill, rate, reached, firedAfterMs, clearedAfterMs, falsePages, problems }: Outcome): string[] {
+  const alarms = [drill.alarm, ...(drill.also ?? [])].filter((rule) => rule !== undefined);
+  return [
     rate === 1 ? `${drill.name} (real time)` : drill.name,
-    drill.alarm ?? "none",
+    alarms.length === 0 ? "none" : `${alarms.join(" + ")}${reached === undefined ? "" : ` (${reached})`}`,
+    [...new Set((drill.names ?? []).map(({ event }) => event))].join(", ") || "-",
     time(firedAfterMs),
     time(clearedAfterMs),
     String(falsePages),
     problems.length === 0 ? "passed" : "FAILED",
-  ]);
-  const all = [["drill", "page expected", "fired after", "cleared after", "false pages", ""], ...rows];
-  const widths = (all[0] ?? []).map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
+  ];
+}
+
+/** A row for each drill, what was not rehearsed and why, then what went wrong, in words. */
+export function closingTable(program: DeclaredProgram, outcomes: readonly Outcome[], drills: readonly Drill[]): string {
+  const header = ["drill", "alarm expected", "cause in the log", "fired after", "cleared after", "false pages", ""];
+  const all = [header, ...outcomes.map(rowOf)];
+  const widths = header.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
   const table = all.map((row) =>
     row
       .map((cell, column) => cell.padEnd(widths[column] ?? 0))
       .join("  ")
       .trimEnd(),
   );
-  const failures = outcomes.flatMap(({ drill, problems }) => problems.map((problem) => `${drill.name}: ${problem}`));
-  return [...table, ...(failures.length === 0 ? [] : ["", ...failures])].join("\n");
+  const { bot, aws } = notRehearsed(program, drills);
+  const left = drills.filter((drill) => outcomes.every((outcome) => outcome.drill !== drill)).length;
+  const notes = [
+    ...(left === 0 ? [] : [`${left} more drills: npm start -- --all`]),
+    `No log line sets these off, so they are drilled on a live stack only (npm run drill): ${aws.join(", ")}`,
+    ...bot.map((rule) => `Not drilled: ${rule}, ${NOT_REHEARSED[rule] ?? "which has no drill yet"}`),
+  ];
+  const failed = outcomes.filter(({ problems }) => problems.length > 0);
+  const failures = failed.flatMap(({ drill, problems }) => [
+    `${drill.name}${drill.alarm === undefined ? "" : ` (${drill.alarm})`}:`,
+    ...problems.map((problem) => `  - ${problem}`),
+  ]);
+  const verdict =
+    failed.length === 0
+      ? `All ${outcomes.length} drills passed.`
+      : `${failed.length} of ${outcomes.length} drills failed.`;
+  return [...table, "", ...notes, ...(failures.length === 0 ? [] : ["", ...failures]), "", verdict].join("\n");
 }

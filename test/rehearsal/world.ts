@@ -1,12 +1,18 @@
 // One rehearsed deployment: a simulated Discord, the bot as its own process, and the declared alarms, on one clock.
 
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import type { Clock } from "../../bot/clock.ts";
-import { METRIC_DIMENSION, METRIC_NAMESPACE } from "../../shared/metrics.ts";
 import { createTwin, type Twin } from "../cloudwatch/twin.ts";
 import { type SimulatedDiscord, startSimulatedDiscord } from "../discord/index.ts";
 import type { DeclaredProgram } from "../infra/program.ts";
-import { type BotProcess, startBot } from "./botProcess.ts";
+import { healthOf, healthyUntil } from "./awsHealth.ts";
+import { type BotProcess, type Launch, startBot } from "./botProcess.ts";
 import { type ChangedVariable, declaredContainer, rehearsedEnvironment } from "./container.ts";
+import type { Drill } from "./drill.ts";
+import { type Echo, startEcho } from "./echo.ts";
+import { CHANNELS, createTraffic, SERVERS, type Traffic } from "./traffic.ts";
 
 export interface WorldOptions {
   readonly program: DeclaredProgram;
@@ -16,75 +22,116 @@ export interface WorldOptions {
   readonly originMs: number;
   /** Ends the world early. */
   readonly signal: AbortSignal;
+  /** How the bot is started: as a process of this machine unless said otherwise. */
+  readonly launch?: Launch;
+  /** The bot's status port; any free one unless said otherwise. */
+  readonly statusPort?: number;
 }
 
 // How often the alarms are looked at and time limits are checked, ms of the clock.
 const LOOK_EVERY_MS = 1_000;
-// How long ago the rehearsed stack was deployed: its alarms are past their warm-up, and its bot was healthy until now.
 const DEPLOYED_AGO_MS = 30 * 60_000;
 const MINUTE_MS = 60_000;
-// Two servers with three channels each, and one question a channel every 30 s: enough that a REST fault is noticed within
-// seconds, far below any limit.
-const SERVERS = 2;
-const CHANNELS = 3;
-const QUESTION_EVERY_MS = 30_000 / (SERVERS * CHANNELS);
 const MOST_EVENTS = 20_000;
+// What is under way when a ban or a wait is announced takes real time, however fast the clock runs.
+const IN_FLIGHT_REAL_MS = 1_000;
+// The start of a process takes real time too, on a busy machine seconds.
+const START_REAL_MS = 60_000;
 
-/** A time limit of the rehearsal was passed; the message says what was waited for. */
+/** The application that the rehearsed token belongs to, as every bot's token tells in its first part. */
+const REHEARSED_APPLICATION = "1100000000000000000";
+export const REHEARSED_TOKEN = `${Buffer.from(REHEARSED_APPLICATION).toString("base64")}.rehearsal.placeholder`;
+
+/** A time limit of the rehearsal was passed, or the bot died first; the message says what was waited for. */
 export class Overdue extends Error {
   readonly kind = "overdue";
 }
 
 type Line = Readonly<Record<string, unknown>>;
 
-export interface World {
+export interface World extends Pick<Traffic, "asked" | "usersAsk" | "say"> {
   readonly discord: SimulatedDiscord;
   readonly twin: Twin;
   /** The variables that differ from what is declared. */
   readonly changed: readonly ChangedVariable[];
+  /** Tells the bot which address it is seen from. */
+  readonly echo: Echo;
+  /** The stack's public address. */
+  readonly address: string;
+  /** Of this world alone; gone when it is closed. */
+  readonly directory: string;
   /** The bot's log lines, oldest first; metric lines left out, the first 20,000. */
   readonly lines: readonly Line[];
   /** Whatever stdout carried that is no JSON object; the bot promises there is none. */
   readonly strayLines: readonly string[];
   bot(): BotProcess;
-  start(): void;
-  /** Resolves when `condition` holds; rejects with Overdue after `limitMs` of the clock. */
+  /** Starts the bot; resolves when it has logged bot.started. */
+  start(): Promise<void>;
+  /** As a rollout of one task does: SIGTERM, and when the old process is gone the next is started. */
+  replaceBot(): Promise<void>;
+  /** Resolves when `condition` holds; rejects with Overdue after `limitMs` of the clock, or when the bot dies. */
   until(what: string, condition: () => boolean, limitMs: number): Promise<void>;
   pass(milliseconds: number): Promise<void>;
+  /** Carries something out every second until `endRepeat`. */
+  repeat(act: () => void): void;
+  endRepeat(): void;
   /** Users begin to ask the bot questions, evenly. */
   openTraffic(): void;
-  /** Ends the bot as ECS would, and everything else; resolves to how the bot ended. */
-  close(): Promise<number | NodeJS.Signals | undefined>;
+  /** Ends the bot as ECS would, and everything else; resolves to how the last bot ended, or one before it that failed. */
+  close(): Promise<Ending>;
+}
+
+export interface Ending {
+  readonly how: number | NodeJS.Signals | undefined;
+  /** What the bots wrote to stderr. */
+  readonly complaints: string;
 }
 
 /** Opens a world in which Discord and the alarms run and the bot has not been started yet. */
-export async function openWorld(options: WorldOptions): Promise<World> {
-  const { program, clock, signal } = options;
+export async function openWorld(drill: Drill, options: WorldOptions): Promise<World> {
+  const { program, clock, signal, launch = startBot } = options;
   const container = declaredContainer(program);
   const token = container.secrets["DISCORD_TOKEN"];
   if (token === undefined) throw new Error("the container gets no DISCORD_TOKEN; the bot could not log in");
-  const discord = await startSimulatedDiscord({ clock, token, guilds: SERVERS, channelsPerGuild: CHANNELS });
-  const { environment, changed } = rehearsedEnvironment(container, {
-    DISCORD_API_URL: discord.apiUrl,
-    DISCORD_GATEWAY_URL: discord.gatewayUrl,
-    STATUS_PORT: "0",
-    CLOCK_RATE: String(options.rate),
-    CLOCK_ORIGIN_MS: String(options.originMs),
+  const directory = mkdtempSync(path.join(tmpdir(), "rehearsal-"));
+  const discord = await startSimulatedDiscord({
+    clock,
+    token,
+    applicationId: REHEARSED_APPLICATION,
+    guilds: SERVERS,
+    channelsPerGuild: CHANNELS,
+    inFlightGraceMs: IN_FLIGHT_REAL_MS * options.rate,
+    ...drill.discord,
   });
+  const [address = ""] = (container.environment["EGRESS_ADDRESSES"] ?? "").split(",");
+  const echo = await startEcho(address);
+  const { environment, changed } = rehearsedEnvironment(
+    container,
+    {
+      DISCORD_API_URL: discord.apiUrl,
+      DISCORD_GATEWAY_URL: discord.gatewayUrl,
+      EGRESS_ECHO_URL: echo.url,
+      STATUS_PORT: String(options.statusPort ?? 0),
+      CLOCK_RATE: String(options.rate),
+      CLOCK_ORIGIN_MS: String(options.originMs),
+    },
+    drill.exceptions?.(directory),
+  );
   const twin = createTwin({ ...program, createdAt: clock.wall() - DEPLOYED_AGO_MS });
   const health = healthOf(program);
-  for (let at = clock.wall() - DEPLOYED_AGO_MS; at < clock.wall(); at += MINUTE_MS) {
-    twin.putMetric(METRIC_NAMESPACE, "Heartbeat", { [METRIC_DIMENSION]: environment["STACK"] ?? "" }, 1, at);
-    health(twin, at);
-    twin.advance(at);
-  }
+  healthyUntil(clock.wall(), clock.wall() - DEPLOYED_AGO_MS, environment["STACK"] ?? "", twin, health);
 
   const lines: Line[] = [];
   const strayLines: string[] = [];
   const over = new AbortController();
   const ended = AbortSignal.any([signal, over.signal]);
+  const traffic = createTraffic(discord, clock, ended);
+  const bots: BotProcess[] = [];
   let bot: BotProcess | undefined;
-  let asked = 0;
+  // How a bot ended that nobody had asked to.
+  let died: number | NodeJS.Signals | undefined;
+  let replaced: number | NodeJS.Signals = 0;
+  let repeated: (() => void) | undefined;
   let healthAt = clock.wall();
 
   const look = (): void => {
@@ -95,6 +142,7 @@ export async function openWorld(options: WorldOptions): Promise<World> {
       health(twin, now);
     }
     twin.advance(now);
+    repeated?.();
     clock.schedule(LOOK_EVERY_MS, look);
   };
   look();
@@ -106,65 +154,77 @@ export async function openWorld(options: WorldOptions): Promise<World> {
     else if (!("_aws" in line) && lines.length < MOST_EVENTS) lines.push(line);
   };
 
-  const places = [...discord.world.guilds.values()].flatMap(({ id, channels }) =>
-    channels.map((channel) => ({ guildId: id, channelId: channel.id, authorId: discord.world.addMember(id).id })),
-  );
-  const ask = (): void => {
-    const place = places[asked++ % places.length];
-    if (ended.aborted || place === undefined) return;
-    discord.sendMessage({ ...place, content: `question ${asked}`, mentionsBot: true });
-    clock.schedule(QUESTION_EVERY_MS, ask);
+  const started = (): number => lines.filter(({ event }) => event === "bot.started").length;
+  const start = async (): Promise<void> => {
+    const before = started();
+    const next = launch({ clock, environment, stopTimeoutMs: container.stopTimeoutSeconds * 1_000, onLine });
+    bot = next;
+    bots.push(next);
+    died = undefined;
+    void next.ended.then((how) => {
+      if (bot === next) died = how;
+    });
+    const limit = performance.now() + START_REAL_MS;
+    while (started() === before) {
+      if (died !== undefined) throw new Overdue(`the bot ended with ${died} before it logged bot.started`);
+      if (performance.now() > limit) throw new Overdue(`the bot did not log bot.started within ${START_REAL_MS} ms`);
+      await clock.sleep(LOOK_EVERY_MS, ended);
+    }
+  };
+
+  const running = (): BotProcess => {
+    if (bot === undefined) throw new Error("the bot has not been started in this world");
+    return bot;
   };
 
   return {
+    ...traffic,
     discord,
     twin,
     changed,
+    echo,
+    address,
+    directory,
     lines,
     strayLines,
-    bot() {
-      if (bot === undefined) throw new Error("the bot has not been started in this world");
-      return bot;
-    },
-    start() {
-      bot = startBot({ clock, environment, stopTimeoutMs: container.stopTimeoutSeconds * 1_000, onLine });
+    bot: running,
+    start,
+    async replaceBot() {
+      const old = running();
+      bot = undefined;
+      const how = await old.stop();
+      if (how !== 0) replaced = how;
+      await start();
     },
     async until(what, condition, limitMs) {
       const limit = clock.now() + limitMs;
       while (!condition()) {
-        if (clock.now() > limit) throw new Overdue(what);
+        if (died !== undefined) throw new Overdue(`the bot ended by itself, with ${died}, before ${what}`);
+        if (clock.now() > limit) throw new Overdue(`${Math.round(limitMs / 1_000)} s passed before ${what}`);
         await clock.sleep(LOOK_EVERY_MS, ended);
       }
     },
     pass: (milliseconds) => clock.sleep(milliseconds, ended),
-    openTraffic: ask,
+    repeat(act) {
+      repeated = act;
+    },
+    endRepeat() {
+      repeated = undefined;
+    },
+    openTraffic: traffic.open,
     async close() {
-      const how = await bot?.stop();
+      const last = bot;
+      bot = undefined;
+      const how = await last?.stop();
       over.abort(new Error("the drill is over"));
       await discord.stop();
-      return how;
+      echo.stop();
+      rmSync(directory, { recursive: true, force: true });
+      const complaints = bots.map((one) => one.complaints().trim()).filter((text) => text !== "");
+      return { how: replaced === 0 ? how : replaced, complaints: complaints.join("\n") };
     },
   };
 }
-
-/** What AWS itself would publish about a healthy stack, for the alarms that take its silence for a fault. */
-function healthOf(program: DeclaredProgram): (twin: Twin, at: number) => void {
-  const sources = program.resources.flatMap(({ type, inputs }) => {
-    const { namespace, metricName, dimensions, treatMissingData } = inputs;
-    if (type !== "aws:cloudwatch/metricAlarm:MetricAlarm" || treatMissingData !== "breaching") return [];
-    if (typeof namespace !== "string" || !namespace.startsWith("AWS/") || typeof metricName !== "string") return [];
-    return [{ namespace, metricName, dimensions: textsOf(dimensions) }];
-  });
-  return (twin, at) => {
-    for (const { namespace, metricName, dimensions } of sources)
-      twin.putMetric(namespace, metricName, dimensions, 0, at);
-  };
-}
-
-const textsOf = (value: unknown): Record<string, string> =>
-  typeof value === "object" && value !== null
-    ? Object.fromEntries(Object.entries(value).map(([name, text]) => [name, String(text)]))
-    : {};
 
 function parseObject(text: string): Line | undefined {
   try {
