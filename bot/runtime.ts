@@ -9,6 +9,8 @@ import type { Clock, Random } from "./clock.ts";
 import type { BotDefinition } from "./defineBot.ts";
 import { askEcho } from "./egress/echo.ts";
 import { watchEgress } from "./egress/egressWatch.ts";
+import { proxyName, tunnelAgent, tunnelOpener } from "./egressProxy.ts";
+import { type Connect, connect } from "./gateway/connection.ts";
 import { createDispatcher, defaultKey } from "./gateway/dispatch.ts";
 import { createFleet, type Fleet, type GatewayInfo } from "./gateway/fleet.ts";
 import { gatewayInfo } from "./gatewayInfo.ts";
@@ -125,6 +127,11 @@ export function createRuntime(parts: RuntimeParts): Runtime {
   // Where somebody chose a plain address on this machine, the gateway behind it may be plain, too.
   const plainAllowed = environment.DISCORD_GATEWAY_URL !== undefined || isLoopback(environment.DISCORD_API_URL);
 
+  const proxy = environment.EGRESS_PROXY;
+  const openTunnel = proxy && tunnelOpener(proxy, clock);
+  const dial: Connect | undefined =
+    openTunnel && ((call, events) => connect({ ...call, agent: tunnelAgent(openTunnel, call.address) }, events));
+
   const newRest = (): RestClient =>
     createRestClient({
       clock,
@@ -134,7 +141,7 @@ export function createRuntime(parts: RuntimeParts): Runtime {
       apiUrl: environment.DISCORD_API_URL,
       token,
       globalPerSecond: environment.REST_GLOBAL_PER_SECOND,
-      addresses: environment.EGRESS_ADDRESSES ?? [],
+      addresses: proxy === undefined ? (environment.EGRESS_ADDRESSES ?? []) : [`the proxy ${proxyName(proxy)}`],
       onEdge(edge) {
         // A ban of one route says nothing about the address.
         fleet?.setRestBan(edge.state === "banned" && edge.route === null ? edge.untilWall : undefined);
@@ -144,6 +151,7 @@ export function createRuntime(parts: RuntimeParts): Runtime {
         if (phase.phase === "running") void doubtToken();
       },
       botUserId: () => userId,
+      open: openTunnel,
     });
   let rest = newRest();
 
@@ -224,6 +232,7 @@ export function createRuntime(parts: RuntimeParts): Runtime {
       identifyOverride: environment.IDENTIFY_OVERRIDE,
       identifyDelayMs: pauseMs,
       storedSessions: stored,
+      connect: dial,
       async fetchGateway(signal) {
         // Preflight has just asked, and the route allows two calls in 5 s.
         const answer = fresh ?? (await askGateway(signal));

@@ -1,6 +1,7 @@
 // The container's variables, named once: infra renders the task definition from this table, the bot parses from it.
 
 import { keys, quotas, snowflakes } from "./chat.ts";
+import { proxyAddress } from "./proxyAddress.ts";
 import {
   addresses,
   autoOrInteger,
@@ -128,6 +129,10 @@ export const VARIABLES = {
     rehearsal: true,
     meaning:
       "answers a GET with the address it sees; compared with EGRESS_ADDRESSES at the start and hourly, unset = never",
+  },
+  EGRESS_PROXY: {
+    syntax: proxyAddress,
+    meaning: "HTTP proxy that REST and gateway leave by (CONNECT), a stopgap while the own address is burned",
   },
   CHAT_CHANNELS: {
     syntax: snowflakes,

@@ -1,6 +1,6 @@
 // One WebSocket to the gateway: dials, inflates, closes without ever hanging, and reports one end.
 
-import type { IncomingMessage } from "node:http";
+import type { Agent, IncomingMessage } from "node:http";
 import { type RawData, WebSocket } from "ws";
 import type { Clock } from "../clock.ts";
 import { type Compression, createInflater, type Inflater } from "./inflate.ts";
@@ -48,6 +48,8 @@ export interface ConnectionOptions {
   readonly userAgent: string;
   readonly compression: Compression;
   readonly clock: Clock;
+  /** Makes the connection, through a proxy say; undefined = directly. */
+  readonly agent?: Agent | undefined;
 }
 
 /** Dials; every outcome is reported through `events`. */
@@ -60,6 +62,7 @@ export const connect: Connect = (options, events) => {
     headers: { "User-Agent": userAgent },
     perMessageDeflate: false,
     skipUTF8Validation: true,
+    agent: options.agent,
     maxPayload: MOST_FRAME_BYTES,
   });
   let heard = true;

@@ -14,7 +14,7 @@ import type { RestFile } from "./multipart.ts";
 import type { Priority } from "./queue.ts";
 import { Refusals } from "./refusals.ts";
 import { type Method, pathProblem, routeOf } from "./route.ts";
-import { PooledTransport, type Transport } from "./transport.ts";
+import { type Open, PooledTransport, type Transport } from "./transport.ts";
 
 export type { EdgeState } from "./edgeWatch.ts";
 export { EdgeBanned, RestError, type RestErrorKind } from "./errors.ts";
@@ -38,6 +38,8 @@ export interface RestOptions {
   onUnauthorized(): void;
   /** The bot's own user id, once known: what happens to it as a member decides what it may do. */
   botUserId?(): string | undefined;
+  /** How connections are made, through a proxy say; undefined = directly. */
+  readonly open?: Open | undefined;
 }
 
 export interface RestRequest {
@@ -94,7 +96,7 @@ export interface RestClient {
 /** @param transport how requests travel: undici's pool, unless a simulation brings its own. */
 export function createRestClient(
   options: RestOptions,
-  transport: Transport = new PooledTransport(options.apiUrl, options.clock),
+  transport: Transport = new PooledTransport(options.apiUrl, options.clock, options.open),
 ): RestClient {
   const { clock, random, telemetry } = options;
   const open = { "user-agent": options.userAgent, accept: "application/json" };

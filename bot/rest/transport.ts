@@ -1,6 +1,7 @@
 // One HTTP exchange over undici's pool: always settles, within its time, with the whole body or a named fault.
 
-import { type Dispatcher, Pool } from "undici";
+import type { Socket } from "node:net";
+import { type buildConnector, type Dispatcher, Pool } from "undici";
 import type { Cancel, Clock } from "../clock.ts";
 import type { Message } from "./message.ts";
 import type { Answer } from "./verdict.ts";
@@ -80,14 +81,34 @@ export interface Transport {
   close(): Promise<void>;
 }
 
+/** Opens a connection to the API's host; exactly one of error and socket is given, once. */
+export type Open = (
+  target: { readonly hostname: string; readonly port: number; readonly secure: boolean },
+  done: (error: Error | null, socket: Socket | null) => void,
+) => void;
+
+function connector(open: Open): buildConnector.connector {
+  return ({ hostname, port, protocol }, done) => {
+    const secure = protocol === "https:";
+    const target = { hostname, port: port === "" ? (secure ? 443 : 80) : Number(port), secure };
+    open(target, (error, socket) => {
+      if (socket === null) done(error ?? new Error("no connection"), null);
+      else done(null, socket);
+    });
+  };
+}
+
 export class PooledTransport implements Transport {
   readonly #pool: Pool;
   readonly #answers: Deadlines;
   readonly #uploads: Deadlines;
   readonly #base: string;
 
-  /** @param apiUrl the API's whole base, without a trailing slash. */
-  constructor(apiUrl: string, clock: Clock) {
+  /**
+   * @param apiUrl the API's whole base, without a trailing slash.
+   * @param open how connections are made; undefined = directly.
+   */
+  constructor(apiUrl: string, clock: Clock, open?: Open) {
     const { origin, pathname } = new URL(apiUrl);
     this.#answers = new Deadlines(clock, ANSWER_MS);
     this.#uploads = new Deadlines(clock, UPLOAD_MS);
@@ -101,6 +122,7 @@ export class PooledTransport implements Transport {
       headersTimeout: 0,
       bodyTimeout: 0,
       maxResponseSize: LONGEST_ANSWER_BYTES,
+      ...(open === undefined ? {} : { connect: connector(open) }),
     });
   }
 
