@@ -158,6 +158,31 @@ export const EVENTS = {
     fields: { from: "text", to: "text", error: "text?" },
     meaning: "the model's provider fails (open), is probed, or works again (closed)",
   },
+  "bot.waiting": {
+    level: "info",
+    fields: { ahead: "number" },
+    meaning: "as many tasks as there should be run the shards; this one waits for one of them to leave",
+  },
+  "lease.taken": {
+    level: "info",
+    fields: { shard: "number", fence: "number", from: "text?" },
+    meaning: "the shard is this task's from now on; from is the task that had it",
+  },
+  "lease.released": {
+    level: "info",
+    fields: { shard: "number", fence: "number" },
+    meaning: "the shard was given away to a task that asked",
+  },
+  "lease.lost": {
+    level: "error",
+    fields: { shards: "number", reason: "text" },
+    meaning: "shards stopped at once, since they are another task's or may be",
+  },
+  "task.dead": {
+    level: "error",
+    fields: { task: "text" },
+    meaning: "another task was not heard for a whole lease; its shards are free",
+  },
   "process.stalled": {
     level: "warn",
     fields: { gapMs: "number", cause: "text" },

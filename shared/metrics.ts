@@ -91,6 +91,15 @@ export const METRICS = {
   QuestionsWaiting: level("logged", "questions that wait for the model"),
 
   LedgerUnreachable: level("published", "1 while the ledger cannot be written"),
+  TasksHeard: level(
+    "logged",
+    "tasks that run shards, or wait for some, as this one hears them; of TASKS there should be",
+  ),
+  LeasesHeld: level("logged", "shards that are this task's by the ledger"),
+  LeasesLost: counter(
+    "logged",
+    "shards that another task has taken from this one, or that it let go without the ledger",
+  ),
   DeployRunning: level("published", "1 from SIGTERM to exit, and for 5 min after a start that took over sessions"),
 } as const satisfies Record<string, Metric>;
 

@@ -13,13 +13,9 @@ import {
   QueryCommand,
   type QueryCommandOutput,
 } from "@aws-sdk/client-dynamodb";
+import { EXPIRY_ATTRIBUTE, type Kind, TABLE_KEYS } from "../../shared/table.ts";
 import type { Item, Items } from "./items.ts";
 import { LedgerError } from "./ledgerError.ts";
-
-/** The table's keys, which infra declares: partition key and sort key, both text. */
-export const TABLE_KEYS = { partition: "kind", sort: "id" } as const;
-/** Epoch seconds after which DynamoDB may clear an item away, within days; never a clock of ours. */
-export const EXPIRY_ATTRIBUTE = "expiresAt";
 
 // A healthy table answers in milliseconds; a beat every 3 s must fail and be tried again well within a lease of 10 s.
 const CONNECT_MS = 500;
@@ -83,7 +79,7 @@ export function createDynamoItems(table: string): Items {
   return {
     async get(kind, id) {
       const found = await read(kind, id);
-      return found === undefined ? undefined : itemFrom(table, found);
+      return found === undefined ? undefined : itemFrom(table, kind, found);
     },
     async list(kind) {
       const items: Item[] = [];
@@ -98,7 +94,7 @@ export function createDynamoItems(table: string): Items {
           ExclusiveStartKey: from,
         });
         const page: QueryCommandOutput = await within("unreadable", (options) => client.send(command, options));
-        for (const found of page.Items ?? []) items.push(await itemFrom(table, found));
+        for (const found of page.Items ?? []) items.push(await itemFrom(table, kind, found));
         from = page.LastEvaluatedKey;
       } while (from !== undefined);
       return items;
@@ -153,8 +149,7 @@ function condition(expected: number | undefined) {
   };
 }
 
-async function itemFrom(table: string, found: Attributes): Promise<Item> {
-  const kind = found[TABLE_KEYS.partition]?.S ?? "";
+async function itemFrom(table: string, kind: Kind, found: Attributes): Promise<Item> {
   const id = found[TABLE_KEYS.sort]?.S ?? "";
   const version = Number(found["version"]?.N);
   const squeezed = found["squeezed"]?.B;

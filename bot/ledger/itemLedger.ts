@@ -1,6 +1,7 @@
 // The ledger over shared items: one checkpoint for each task, and single items for what all tasks have in common.
 
 import { createHash } from "node:crypto";
+import { KIND, type Kind } from "../../shared/table.ts";
 import { type Item, type Items, LONGEST_BODY } from "./items.ts";
 import type { Ledger, StoredSession, Values } from "./ledger.ts";
 import { LedgerError } from "./ledgerError.ts";
@@ -13,22 +14,6 @@ import {
   readStarts,
   withStart,
 } from "./records.ts";
-
-/** The kinds of items, which are also the partition keys that the task's role may touch. */
-export const KIND = {
-  /** One a task: that it lives, what it wants. */
-  task: "task",
-  /** One a shard: who owns it, and how often it has moved. */
-  shard: "shard",
-  /** One a task, more when it is long: the sessions of its shards. */
-  sessions: "sessions",
-  /** One an IDENTIFY key. */
-  window: "window",
-  /** Single items: starts, refusal, shard count, budget. */
-  fleet: "fleet",
-  /** A bot's own values. */
-  value: "value",
-} as const;
 
 // A claim that loses again and again against others' writes is no coincidence any more.
 const MOST_TRIES = 25;
@@ -156,7 +141,7 @@ function valuesOf(items: Items): Values {
 /** Puts `change` of the item in its place; looks again when another write came first. */
 export async function update(
   items: Items,
-  kind: string,
+  kind: Kind,
   id: string,
   change: (item: Item | undefined) => string,
   expiresAt?: number,

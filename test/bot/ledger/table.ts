@@ -4,7 +4,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { CreateTableCommand, DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import dynalite from "dynalite";
-import { TABLE_KEYS } from "../../../bot/ledger/dynamodb.ts";
+import { TABLE_KEYS } from "../../../shared/table.ts";
 
 export interface Tables {
   /** What a process needs to find the emulator: the SDK's own variables. */

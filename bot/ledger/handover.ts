@@ -1,0 +1,91 @@
+// Events that cross a hand-over: what the one who gives a shard away tells, and what the one who takes it waits for (pure).
+
+import type { EventId, Task } from "./leaseRecords.ts";
+
+/** finished: its handler has ended, drop the event. run: it never will, start it. */
+export type Outcome = "finished" | "run";
+
+/** Shards that this task has given away. */
+export interface GivenAway {
+  /** @param running the sequences whose handlers run at this moment. */
+  give(shard: number, running: readonly number[]): void;
+  /** The shard is this task's again. */
+  takeBack(shard: number): void;
+  /** @param running the sequences of a shard whose handlers run now. */
+  report(running: (shard: number) => readonly number[]): {
+    readonly running: readonly EventId[];
+    readonly finished: readonly EventId[];
+  };
+}
+
+export function givenAway(): GivenAway {
+  // As many as there are shards, each with at most as many events as handlers may run at once.
+  const given = new Map<number, readonly number[]>();
+  return {
+    give: (shard, running) => void given.set(shard, running),
+    takeBack: (shard) => void given.delete(shard),
+    report(running) {
+      const all = [...given].flatMap(([shard, sequences]) => {
+        const still = new Set(running(shard));
+        return sequences.map((sequence) => ({ event: [shard, sequence] as const, runs: still.has(sequence) }));
+      });
+      return {
+        running: all.filter(({ runs }) => runs).map(({ event }) => event),
+        finished: all.filter(({ runs }) => !runs).map(({ event }) => event),
+      };
+    },
+  };
+}
+
+/** Events that other tasks' handlers still run. */
+export interface Predecessors {
+  /** What tasks say now; settles what that decides. */
+  tasksRead(tasks: readonly Task[]): void;
+  /** What a task said of a shard when its lease was taken from it. */
+  of(task: string | null, shard: number): { readonly finished: readonly number[]; readonly running: readonly number[] };
+  /** Settles when the task says that the event is finished, or is no more. */
+  outcome(task: string, event: EventId): Promise<Outcome>;
+  /** The time is over: whatever is waited for runs. */
+  giveUp(): void;
+  readonly waiting: number;
+}
+
+export function predecessors(): Predecessors {
+  let known = new Map<string, Task>();
+  const waits = new Set<{ task: string; event: EventId; settle: (outcome: Outcome) => void }>();
+
+  const outcomeOf = (task: string, [shard, sequence]: EventId): Outcome | undefined => {
+    const record = known.get(task)?.record;
+    const among = (events: readonly EventId[]): boolean => events.some(([s, q]) => s === shard && q === sequence);
+    if (record === undefined) return "run";
+    if (among(record.finished)) return "finished";
+    return (record.state === "active" || record.state === "draining") && among(record.running) ? undefined : "run";
+  };
+
+  return {
+    tasksRead(tasks) {
+      known = new Map(tasks.map((task) => [task.id, task]));
+      for (const wait of waits) {
+        const outcome = outcomeOf(wait.task, wait.event);
+        if (outcome === undefined) continue;
+        waits.delete(wait);
+        wait.settle(outcome);
+      }
+    },
+    of(task, shard) {
+      const record = task === null ? undefined : known.get(task)?.record;
+      const mine = (events: readonly EventId[] = []): number[] =>
+        events.filter(([other]) => other === shard).map(([, sequence]) => sequence);
+      const ended = record?.state === "gone" || record?.state === "dead";
+      return { finished: mine(record?.finished), running: ended ? [] : mine(record?.running) };
+    },
+    outcome: (task, event) => new Promise((settle) => waits.add({ task, event, settle })),
+    giveUp() {
+      for (const wait of waits) wait.settle("run");
+      waits.clear();
+    },
+    get waiting() {
+      return waits.size;
+    },
+  };
+}

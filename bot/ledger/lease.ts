@@ -1,0 +1,171 @@
+// Who runs which shard: from what a task reads of the others, what it may take, must give and calls dead (pure).
+
+import type { ShardLease, Task } from "./leaseRecords.ts";
+
+/** Each task moves its own item so often. */
+export const BEAT_MS = 3_000;
+/**
+ * A task whose item has not moved for so long, while somebody watched, is dead. Three beats may be lost; the figures
+ * are those of AWS's own lock client (10 s) and well within the time that Discord keeps a session.
+ */
+export const LEASE_MS = 10_000;
+/** A holder trusts its last beat for less, since the two clocks may drift and a beat travels. */
+export const SURE_MS = LEASE_MS - 1_000;
+/** Nobody asks any more what a task left that ended so long ago; Discord has given its sessions up. */
+export const CLEAR_MS = 600_000;
+/** Whoever has not looked for so long has watched nothing. */
+const WATCHING_MS = 2 * BEAT_MS;
+/** Shards are read when somebody says that they moved, and so often in any case. */
+const READ_ANYWAY_MS = 60_000;
+
+export interface LeaseOptions {
+  /** This task. */
+  readonly id: string;
+  /** Tasks that share the shards; whoever comes later waits until one of them leaves. */
+  readonly tasks: number;
+}
+
+export interface Claim {
+  readonly shard: number;
+  /** The fence that is replaced; undefined: the shard has no item yet. */
+  readonly expected: number | undefined;
+  /** Whose it was. */
+  readonly from: string | null;
+}
+
+export interface LeaseStep {
+  /** Unmoved for a whole lease: to be declared dead, if they still have not moved. */
+  readonly bury: readonly Task[];
+  /** Ended long ago: what they left may go. */
+  readonly clear: readonly Task[];
+  readonly claim: readonly Claim[];
+  /** To be given away, since others ask. */
+  readonly release: readonly number[];
+  /** What this task wants of others. */
+  readonly asks: number;
+  /** Shards must be read before anything is claimed. */
+  readonly needsShards: boolean;
+  /** Something may be free any moment: look often. */
+  readonly hurry: boolean;
+}
+
+export interface LeaseTable {
+  /** The items of all tasks. Times are of a clock that stands still while the machine does. */
+  tasksRead(tasks: readonly Task[], sentAt: number, answeredAt: number): void;
+  /** The items of all shards, read after the tasks last read. */
+  shardsRead(leases: readonly ShardLease[], shardCount: number, now: number): void;
+  /** This task's claim was written under that fence. */
+  taken(shard: number, fence: number): void;
+  /** Another claim came first. */
+  missed(): void;
+  /** This task no longer owns it. */
+  given(shard: number): void;
+  /** This task owns nothing any more. */
+  lost(): void;
+  /** The fence of each shard that this task owns. */
+  readonly held: ReadonlyMap<number, number>;
+  /** Tasks that run shards or would, in order: the first `tasks` of those that are active. */
+  working(): readonly Task[];
+  step(): LeaseStep;
+}
+
+interface Sight {
+  version: number;
+  since: number;
+}
+
+export function leaseTable({ id, tasks: desired }: LeaseOptions): LeaseTable {
+  const held = new Map<number, number>();
+  // As many as there are task items.
+  const sights = new Map<string, Sight>();
+  let tasks: readonly Task[] = [];
+  let lookedAt = Number.NEGATIVE_INFINITY;
+  let leases: ReadonlyMap<number, ShardLease> = new Map();
+  let shardCount = 0;
+  let shardsReadAt = Number.NEGATIVE_INFINITY;
+  let picture = "";
+  let pictureOfShards: string | undefined;
+
+  const lives = ({ record }: Task): boolean => record.state === "active" || record.state === "draining";
+  const unmovedFor = (task: Task): number => lookedAt - (sights.get(task.id)?.since ?? lookedAt);
+
+  const working = (): readonly Task[] =>
+    tasks
+      .filter(({ record }) => record.state === "active")
+      .sort((one, other) => one.record.rank - other.record.rank || (one.id < other.id ? -1 : 1))
+      .slice(0, desired);
+
+  const share = (place: number, sharers: number): number =>
+    place < 0 ? 0 : Math.floor(shardCount / sharers) + (place < shardCount % sharers ? 1 : 0);
+
+  const freeShards = (): Claim[] => {
+    const alive = new Set(tasks.filter(({ record }) => record.state === "active").map((task) => task.id));
+    const free: Claim[] = [];
+    for (let shard = 0; shard < shardCount; shard++) {
+      const lease = leases.get(shard);
+      // What is this task's own and not held is a claim whose answer was lost, or was let go without a word.
+      const taken = lease !== undefined && lease.owner !== null && lease.owner !== id && alive.has(lease.owner);
+      if (taken || held.has(shard)) continue;
+      free.push({ shard, expected: lease?.fence, from: lease?.owner ?? lease?.from ?? null });
+    }
+    return free;
+  };
+
+  return {
+    held,
+    working,
+    tasksRead(read, sentAt, answeredAt) {
+      const blind = sentAt - lookedAt > WATCHING_MS;
+      lookedAt = sentAt;
+      tasks = read;
+      const known = new Set(read.map((task) => task.id));
+      for (const gone of sights.keys()) if (!known.has(gone)) sights.delete(gone);
+      for (const { id: task, version } of read) {
+        const sight = sights.get(task);
+        if (blind || sight?.version !== version) sights.set(task, { version, since: answeredAt });
+      }
+      picture = JSON.stringify(read.map(({ id: task, record }) => [task, record.state, record.moves]));
+    },
+    shardsRead(read, count, now) {
+      shardCount = count;
+      leases = new Map(read.filter((lease) => lease.shardCount === count).map((lease) => [lease.shard, lease]));
+      shardsReadAt = now;
+      pictureOfShards = picture;
+    },
+    taken(shard, fence) {
+      held.set(shard, fence);
+      leases = new Map(leases).set(shard, { shard, shardCount, fence, owner: id, from: null });
+    },
+    missed() {
+      pictureOfShards = undefined;
+    },
+    given(shard) {
+      held.delete(shard);
+      pictureOfShards = undefined;
+    },
+    lost() {
+      held.clear();
+      pictureOfShards = undefined;
+    },
+    step() {
+      const others = tasks.filter((task) => task.id !== id);
+      const bury = others.filter((task) => lives(task) && unmovedFor(task) >= LEASE_MS);
+      const clear = others.filter((task) => !lives(task) && unmovedFor(task) >= CLEAR_MS);
+      const sharers = working();
+      const place = sharers.findIndex((task) => task.id === id);
+      const mine = share(place, sharers.length);
+      const needsShards = pictureOfShards !== picture || lookedAt - shardsReadAt >= READ_ANYWAY_MS;
+      if (needsShards) return { bury, clear, claim: [], release: [], asks: 0, needsShards, hurry: place < 0 };
+      const missing = Math.max(0, mine - held.size);
+      const free = missing === 0 ? [] : freeShards();
+      // Each begins at a place of its own, so that they seldom reach for the same ones.
+      const from = Math.floor((free.length * Math.max(0, place)) / Math.max(1, sharers.length));
+      const claim = [...free.slice(from), ...free.slice(0, from)].slice(0, missing);
+      const wanted = sharers.reduce((sum, task) => sum + (task.id === id ? 0 : task.record.asks), 0);
+      const surplus = Math.max(0, Math.min(held.size - mine, wanted));
+      const release = surplus === 0 ? [] : [...held.keys()].sort((one, other) => one - other).slice(-surplus);
+      const asks = missing - claim.length;
+      return { bury, clear, claim, release, asks, needsShards, hurry: place < 0 || missing > 0 };
+    },
+  };
+}

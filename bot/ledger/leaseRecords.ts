@@ -1,0 +1,89 @@
+// What tasks tell each other: the records of tasks and shards, read from JSON with every field checked (pure).
+
+import { KIND } from "../../shared/table.ts";
+import type { Item, NewItem } from "./items.ts";
+
+/** A handler's event: shard and sequence. */
+export type EventId = readonly [shard: number, sequence: number];
+
+/** active: runs shards or waits for some. draining: its shards are free, its handlers still run. gone, dead: neither. */
+export type TaskState = "active" | "draining" | "gone" | "dead";
+
+export interface TaskRecord {
+  /** Order of joining: whoever came first keeps what it has. */
+  readonly rank: number;
+  readonly state: TaskState;
+  /** How many shard items it has written; another number than before: shards have moved. */
+  readonly moves: number;
+  /** How many shards it wants that others hold beyond their share. */
+  readonly asks: number;
+  /** Its public address, as far as it knows. */
+  readonly address: string | null;
+  /** REST requests a second that it wants. */
+  readonly demand: number;
+  /** Answers of the last 10 min that count towards Discord's limit of invalid requests. */
+  readonly invalid: number;
+  /** Events of shards it has given away whose handlers still run. */
+  readonly running: readonly EventId[];
+  /** Events of shards it has given away that were running then and are finished now. */
+  readonly finished: readonly EventId[];
+}
+
+export interface Task {
+  readonly id: string;
+  readonly version: number;
+  readonly record: TaskRecord;
+}
+
+export interface ShardLease {
+  readonly shard: number;
+  readonly shardCount: number;
+  /** The item's version: one more with every move, and so the fence. */
+  readonly fence: number;
+  readonly owner: string | null;
+  /** Who gave it away. */
+  readonly from: string | null;
+}
+
+/** Undefined when the item is not a task's. */
+export function taskFrom({ id, version, body }: Item): Task | undefined {
+  const value = parsed(body);
+  if (value === undefined) return undefined;
+  const { rank, state, moves, asks, address, demand, invalid, running, finished } = value;
+  if (!isCount(rank) || !isState(state) || !isCount(moves) || !isCount(asks)) return undefined;
+  if (!(address === null || typeof address === "string") || !isAmount(demand) || !isAmount(invalid)) return undefined;
+  if (!areEvents(running) || !areEvents(finished)) return undefined;
+  return { id, version, record: { rank, state, moves, asks, address, demand, invalid, running, finished } };
+}
+
+/** Undefined when the item is not a shard's. */
+export function leaseFrom({ id, version, body }: Item): ShardLease | undefined {
+  const [count, shard] = id.split("/").map(Number);
+  const value = parsed(body);
+  if (value === undefined || !isCount(count) || !isCount(shard) || shard >= count) return undefined;
+  const { owner, from } = value;
+  if (!isName(owner) || !isName(from)) return undefined;
+  return { shard, shardCount: count, fence: version, owner, from };
+}
+
+export function leaseItem(lease: Omit<ShardLease, "fence">): NewItem {
+  const { shard, shardCount, owner, from } = lease;
+  return { kind: KIND.shard, id: `${shardCount}/${shard}`, body: JSON.stringify({ owner, from }) };
+}
+
+function parsed(body: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(body);
+    return typeof value === "object" && value !== null ? { ...value } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const STATES: readonly unknown[] = ["active", "draining", "gone", "dead"] satisfies TaskState[];
+const isState = (value: unknown): value is TaskState => STATES.includes(value);
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0;
+const isAmount = (value: unknown): value is number => typeof value === "number" && value >= 0;
+const isName = (value: unknown): value is string | null => value === null || typeof value === "string";
+const areEvents = (value: unknown): value is readonly EventId[] =>
+  Array.isArray(value) && value.every((event) => Array.isArray(event) && event.length === 2 && event.every(isCount));

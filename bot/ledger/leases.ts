@@ -1,0 +1,393 @@
+// A task among others: joins, beats, takes shards that are free, gives some away when asked, and learns what it lost.
+
+import { KIND } from "../../shared/table.ts";
+import type { Cancel, Clock } from "../clock.ts";
+import type { Telemetry } from "../telemetry/telemetry.ts";
+import { givenAway, type Outcome, predecessors } from "./handover.ts";
+import { ownerOf } from "./itemLedger.ts";
+import type { Item, Items } from "./items.ts";
+import { BEAT_MS, type Claim, leaseTable } from "./lease.ts";
+import { leaseFrom, leaseItem, type Task, type TaskRecord, type TaskState, taskFrom } from "./leaseRecords.ts";
+import type { Ledger, StoredSession } from "./ledger.ts";
+import { LedgerError } from "./ledgerError.ts";
+import { type BeatOutcome, createOwnTask, type Standing } from "./ownTask.ts";
+
+/** A shard that is this task's from now on. */
+export interface Grant {
+  readonly shard: number;
+  readonly shardCount: number;
+  readonly fence: number;
+  /** What its last owner left of it. */
+  readonly session: StoredSession | undefined;
+  readonly from: string | null;
+  /** Events above the session's that the last owner has finished since. */
+  readonly finished: readonly number[];
+  /** For an event whose handler still runs over there: settles when it ends. */
+  held(sequence: number): Promise<Outcome> | undefined;
+}
+
+export interface LeasesOptions {
+  readonly clock: Clock;
+  readonly telemetry: Telemetry;
+  readonly ledger: Pick<Ledger, "readSessions">;
+  readonly items: Items;
+  readonly id: string;
+  /** Tasks that share the shards. */
+  readonly tasks: number;
+  /** Without the ledger: keep the shards, or stop them. */
+  readonly loss: "hold" | "stop";
+  /** The configured shard count; undefined: Discord's recommendation, once. */
+  readonly configured: number | undefined;
+  recommended(): Promise<number>;
+  /** Shards to run, all of one moment. */
+  granted(grants: readonly Grant[]): void;
+  /** Shards that are somebody else's: to be stopped at once. */
+  lost(shards: readonly number[]): void;
+  /** Gives shards up: resolves when they are closed and what they were is in the ledger. */
+  release(shards: readonly number[]): Promise<void>;
+  /** Sequences of a shard whose handlers run. */
+  running(shard: number): readonly number[];
+  /** It is certain again that this task may act. */
+  sure(): void;
+  /** What the others should know of this task's traffic. */
+  traffic(): Pick<TaskRecord, "address" | "demand" | "invalid">;
+}
+
+export interface Leases {
+  /** Enters the ledger. @throws LedgerError when that fails */
+  join(): Promise<void>;
+  /** Begins to take shards. */
+  start(): void;
+  standing(): Standing;
+  /** Whether handlers may start and requests may go: nobody else can, or it is held on to without the ledger. */
+  mayAct(): boolean;
+  /** The fence of each shard that is this task's. */
+  readonly held: ReadonlyMap<number, number>;
+  /** Tasks as last read. */
+  tasks(): readonly Task[];
+  /** A handler has ended: who waits for it is told soon. */
+  settled(): void;
+  /** Frees all shards in one write; call it when nothing starts any more and the checkpoint is written. */
+  leave(): Promise<void>;
+  /** The last word: no handler runs any more. */
+  end(): Promise<void>;
+  stop(): void;
+}
+
+interface Taken {
+  readonly shard: number;
+  readonly fence: number;
+  readonly from: string | null;
+}
+
+// A hand-over is noticed within this, so that a deploy's gap stays far below a second; only who waits looks so often.
+const HURRY_MS = 150;
+// Handlers that end together are told together.
+const REPORT_MS = 50;
+// Enough claims at once that 1,000 shards move within seconds, few enough for one connection pool.
+const CLAIMS_AT_ONCE = 16;
+// The longest DRAIN_MS is 115 s; what a predecessor has not finished by then it never will.
+const LONGEST_HOLD_MS = 120_000;
+
+export function createLeases(options: LeasesOptions): Leases {
+  const { clock, telemetry, items, id } = options;
+  const table = leaseTable({ id, tasks: options.tasks });
+  const given = givenAway();
+  const before = predecessors();
+  const stopping = new AbortController();
+  let state: TaskState = "active";
+  let rank = 0;
+  let moves = 0;
+  let asks = 0;
+  let shardCount: number | undefined;
+  let tasks: readonly Task[] = [];
+  let cancelReport: Cancel | undefined;
+  let asking = false;
+  // Whether the others were told of handlers that still ran.
+  let awaited = false;
+  let wake = new AbortController();
+
+  const own = createOwnTask({
+    clock,
+    items,
+    id,
+    record() {
+      const report = given.report(options.running);
+      awaited = report.running.length > 0;
+      return { rank, state, moves, asks, ...options.traffic(), ...report };
+    },
+  });
+
+  const letGo = (reason: string): void => {
+    const shards = [...table.held.keys()];
+    if (shards.length === 0) return;
+    for (const shard of shards) given.give(shard, options.running(shard));
+    table.lost();
+    telemetry.count("LeasesLost", shards.length);
+    telemetry.event("lease.lost", { shards: shards.length, reason });
+    options.lost(shards);
+  };
+
+  const beat = async (): Promise<BeatOutcome> => {
+    const wasSure = own.standing() === "sure";
+    const outcome = await own.beat();
+    if (outcome === "unreachable") {
+      telemetry.level("LedgerUnreachable", 1);
+      if (own.standing() === "sure") return outcome;
+      if (wasSure) telemetry.event("ledger.unreachable", { error: String(own.failure) });
+      if (options.loss === "stop") letGo("the ledger is out of reach, and LEDGER_LOSS is stop");
+      else options.sure();
+      return outcome;
+    }
+    telemetry.level("LedgerUnreachable", 0);
+    if (outcome === "kept" && !wasSure) options.sure();
+    if (outcome === "lost" && state === "active") {
+      letGo("another task has taken over, since this one was not heard for a whole lease");
+      await join();
+    }
+    return outcome;
+  };
+
+  const readTasks = async (): Promise<void> => {
+    const sentAt = clock.now();
+    tasks = (await items.list(KIND.task)).flatMap((item) => taskFrom(item) ?? []);
+    table.tasksRead(tasks, sentAt, clock.now());
+    before.tasksRead(tasks);
+    telemetry.level("TasksHeard", table.working().length);
+  };
+
+  async function join(): Promise<void> {
+    await readTasks();
+    rank = 1 + Math.max(0, ...tasks.map((task) => task.record.rank));
+    const outcome = await own.beat();
+    if (outcome === "unreachable") throw own.failure ?? new LedgerError("unreachable", "the ledger does not answer");
+    await readTasks();
+  }
+
+  const bury = async (dead: readonly Task[]): Promise<void> => {
+    for (const { id: task, version, record } of dead) {
+      const body = JSON.stringify({ ...record, state: "dead" } satisfies TaskRecord);
+      if ((await items.swap({ kind: KIND.task, id: task, body }, version)) === undefined) continue;
+      telemetry.event("task.dead", { task });
+    }
+  };
+
+  const clear = async (ended: readonly Task[]): Promise<void> => {
+    if (ended.length === 0) return;
+    const gone = new Set(ended.map((task) => task.id));
+    for (const { id: item, version } of await items.list(KIND.sessions)) {
+      if (gone.has(ownerOf(item))) await items.remove(KIND.sessions, item, version);
+    }
+    for (const { id: task, version } of ended) await items.remove(KIND.task, task, version);
+  };
+
+  /** The number of shards, one for all tasks: the first task's choice, and another's once it is alone. */
+  const agree = async (): Promise<number> => {
+    const kept = await items.get(KIND.fleet, "shards");
+    const count = countFrom(kept);
+    const alone = table.working().length === 1 && table.held.size === 0;
+    const change = options.configured !== undefined && options.configured !== count && alone;
+    if (count !== undefined && !change) return count;
+    const chosen = options.configured ?? (await options.recommended());
+    const item = { kind: KIND.fleet, id: "shards", body: JSON.stringify({ count: chosen }) };
+    return (await items.swap(item, kept?.version)) === undefined ? agree() : chosen;
+  };
+
+  const readShards = async (): Promise<void> => {
+    const [count, leases] = await Promise.all([agree(), items.list(KIND.shard)]);
+    if (table.held.size === 0) shardCount = count;
+    if (shardCount === undefined) return;
+    const found = leases.flatMap((item) => leaseFrom(item) ?? []);
+    table.shardsRead(found, shardCount, clock.now());
+  };
+
+  const claimOne = async ({ shard, expected, from }: Claim, count: number): Promise<Taken | undefined> => {
+    try {
+      const fence = await items.swap(leaseItem({ shard, shardCount: count, owner: id, from: null }), expected);
+      if (fence === undefined) table.missed();
+      else {
+        table.taken(shard, fence);
+        moves++;
+        given.takeBack(shard);
+        return { shard, fence, from };
+      }
+    } catch (error) {
+      if (!(error instanceof LedgerError)) throw error;
+      table.missed();
+    }
+    return undefined;
+  };
+
+  const claim = async (claims: readonly Claim[], count: number): Promise<void> => {
+    // Read after whoever had the shards had let go, and so after their last checkpoint.
+    const [sessions, taken] = await Promise.all([
+      options.ledger.readSessions(),
+      inTurns(claims, CLAIMS_AT_ONCE, (one) => claimOne(one, count)),
+    ]);
+    const grants = taken.flatMap((one): Grant[] => {
+      // Meanwhile this task may have been told to stop, or have lost everything.
+      if (one === undefined || table.held.get(one.shard) !== one.fence || state !== "active") return [];
+      const { shard, fence, from } = one;
+      const { finished, running } = before.of(from, shard);
+      const outcomes = new Map(
+        running.map((sequence) => [sequence, before.outcome(from ?? "", [shard, sequence])] as const),
+      );
+      const session = sessions.find((kept) => kept.shard === shard && kept.shardCount === count);
+      telemetry.event("lease.taken", { shard, fence, from });
+      return [{ shard, shardCount: count, fence, session, from, finished, held: (sequence) => outcomes.get(sequence) }];
+    });
+    telemetry.level("LeasesHeld", table.held.size);
+    if (grants.length === 0) return;
+    options.granted(grants);
+    void beat();
+  };
+
+  const release = async (shards: readonly number[], count: number): Promise<void> => {
+    if (shards.length === 0) return;
+    await options.release(shards);
+    for (const shard of shards) {
+      const fence = table.held.get(shard);
+      if (fence === undefined) continue;
+      given.give(shard, options.running(shard));
+      table.given(shard);
+    }
+    // Who takes a shard must find what still runs; so this comes before the shard is free.
+    await beat();
+    await inTurns(shards, CLAIMS_AT_ONCE, async (shard) => {
+      const kept = await items.get(KIND.shard, `${count}/${shard}`);
+      const lease = kept === undefined ? undefined : leaseFrom(kept);
+      if (lease?.owner !== id) return;
+      await items.swap(leaseItem({ shard, shardCount: count, owner: null, from: id }), lease.fence);
+      telemetry.event("lease.released", { shard, fence: lease.fence });
+      moves++;
+    });
+    telemetry.level("LeasesHeld", table.held.size);
+    await beat();
+  };
+
+  /** One look around, and what follows from it. @returns whether the next must come soon */
+  const cycle = async (): Promise<boolean> => {
+    await readTasks();
+    const first = table.step();
+    await bury(first.bury);
+    await clear(first.clear);
+    if (state !== "active" || own.standing() !== "sure") return before.waiting > 0;
+    if (first.bury.length > 0) return true;
+    if (first.needsShards && table.working().some((task) => task.id === id)) await readShards();
+    const step = table.step();
+    if (shardCount !== undefined) {
+      if (step.claim.length > 0) await claim(step.claim, shardCount);
+      await release(step.release, shardCount);
+    }
+    if (asks !== step.asks) {
+      asks = step.asks;
+      await beat();
+    }
+    return table.step().hurry || before.waiting > 0;
+  };
+
+  const pause = async (milliseconds: number): Promise<void> => {
+    wake = new AbortController();
+    await clock.sleep(milliseconds, AbortSignal.any([wake.signal, stopping.signal])).catch(() => {});
+  };
+
+  const look = async (): Promise<void> => {
+    while (!stopping.signal.aborted) {
+      let hurry = false;
+      try {
+        hurry = await cycle();
+      } catch (error) {
+        if (!(error instanceof LedgerError)) throw error;
+        telemetry.level("LedgerUnreachable", 1);
+      }
+      await pause(hurry ? HURRY_MS : BEAT_MS);
+    }
+  };
+
+  const beats = async (): Promise<void> => {
+    while (!stopping.signal.aborted) {
+      await clock.sleep(BEAT_MS, stopping.signal).catch(() => {});
+      if (stopping.signal.aborted) return;
+      try {
+        await beat();
+      } catch (error) {
+        if (!(error instanceof LedgerError)) throw error;
+      }
+    }
+  };
+
+  const ask = async (): Promise<void> => {
+    if (asking) return;
+    asking = true;
+    await beat().catch(() => "unreachable");
+    asking = false;
+  };
+
+  return {
+    join,
+    start() {
+      void beats();
+      void look();
+      clock.schedule(LONGEST_HOLD_MS, () => before.giveUp());
+    },
+    standing: own.standing,
+    mayAct() {
+      const standing = own.standing();
+      if (standing === "sure") return true;
+      if (standing === "unreachable") return options.loss === "hold";
+      void ask();
+      return false;
+    },
+    held: table.held,
+    tasks: () => tasks,
+    settled() {
+      if (cancelReport !== undefined || !awaited) return;
+      cancelReport = clock.schedule(REPORT_MS, () => {
+        cancelReport = undefined;
+        void beat().catch(() => {});
+      });
+    },
+    async leave() {
+      if (state !== "active") return;
+      state = "draining";
+      for (const shard of table.held.keys()) given.give(shard, options.running(shard));
+      await own.beat();
+    },
+    async end() {
+      state = "gone";
+      await own.beat();
+    },
+    stop() {
+      stopping.abort(new Error("the task stops"));
+      cancelReport?.();
+    },
+  };
+}
+
+function countFrom(item: Item | undefined): number | undefined {
+  if (item === undefined) return undefined;
+  try {
+    const value: unknown = JSON.parse(item.body);
+    const count = typeof value === "object" && value !== null ? Reflect.get(value, "count") : undefined;
+    return typeof count === "number" && Number.isSafeInteger(count) && count > 0 ? count : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function inTurns<Job, Result>(
+  jobs: readonly Job[],
+  atOnce: number,
+  work: (job: Job) => Promise<Result>,
+): Promise<Result[]> {
+  const results: Result[] = [];
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    for (let place = next++; place < jobs.length; place = next++) {
+      const job = jobs[place];
+      if (job !== undefined) results[place] = await work(job);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(atOnce, jobs.length) }, lane));
+  return results;
+}
