@@ -23,6 +23,10 @@ export interface DispatcherOptions {
   readonly maxWaiting?: number;
   /** Milliseconds after which a waiting event is shed: nobody wants the answer any more. */
   readonly waitDeadlineMs: number;
+  /** Whether a handler may start now; while not, events wait, until `goOn`. By default always. */
+  mayStart?(): boolean;
+  /** A handler has ended. */
+  settled?(): void;
   /** Milliseconds after which a running handler counts as failed and loses its slot; its signal aborts. */
   readonly runDeadlineMs: number;
 }
@@ -35,8 +39,19 @@ export interface Dispatcher {
    * is over. dropped: the session is gone; what it brought is still handled.
    */
   onSession(shard: number, change: "started" | "resumed" | "dropped", sequence: number): void;
-  /** Goes on where an earlier process left off; call it before the shard's first event. */
-  restore(stored: StoredSession): void;
+  /**
+   * Goes on where an earlier process left off; call it before the shard's first event.
+   * @param held for an event that a handler of that process still runs: settles when that ends, and how
+   */
+  restore(stored: StoredSession, held?: Held): void;
+  /** The shard is another process's from now on: no handler of it starts, no event of it is taken in, until `take`. */
+  release(shard: number): void;
+  /** The shard is this process's again, with no session yet. */
+  take(shard: number): void;
+  /** Sequences of the shard whose handlers run. */
+  running(shard: number): readonly number[];
+  /** Handlers may start again. */
+  goOn(): void;
   /** What a checkpoint keeps of a shard's session, or undefined while it has none. */
   position(shard: number): Position | undefined;
   /** From now on no handler starts and no event is taken in: all of it stays unfinished, for the replay. */
@@ -44,6 +59,9 @@ export interface Dispatcher {
   /** Resolves once no handler runs and none is about to; rejects with the signal's reason, after aborting what still runs. */
   drained(signal: AbortSignal): Promise<void>;
 }
+
+/** What became of an event that another process had begun to handle; undefined: no process has it. */
+export type Held = (sequence: number) => Promise<"finished" | "run"> | undefined;
 
 // As many as keep a busy bot's rate-limited replies in flight at once, at a few KiB each.
 const MAX_RUNNING = 256;
@@ -97,6 +115,9 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   const idle = new Set<() => void>();
   // The sequence of each shard's last READY, to tell whether a session that is announced has begun already.
   const readyAt = new Map<number, number>();
+  const released = new Set<number>();
+  const abandoned = new WeakSet<Positions>();
+  const holds = new WeakMap<Positions, Held>();
   let stopped = false;
   let cancelWaitDeadline: Cancel | undefined;
 
@@ -134,6 +155,10 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   };
 
   const start = (job: Job): void => {
+    if (abandoned.has(job.positions)) {
+      lanes.release(job.key);
+      return;
+    }
     const context = new Context(job.shard, job.sequence);
     job.positions.start(job.sequence);
     running.add(context);
@@ -141,6 +166,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       if (!running.delete(context)) return false;
       lanes.release(job.key);
       settle(job.positions, job.shard, job.sequence);
+      options.settled?.();
       return true;
     };
     let result: unknown;
@@ -176,7 +202,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   };
 
   const pump = (): void => {
-    while (!stopped && running.size < maxRunning) {
+    while (!stopped && running.size < maxRunning && lanes.waiting > 0 && (options.mayStart?.() ?? true)) {
       const job = lanes.next();
       if (job === undefined) break;
       start(job);
@@ -201,7 +227,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
 
   return {
     dispatch(shard, sequence, type, data) {
-      if (stopped) return;
+      if (stopped || released.has(shard)) return;
       const positions = sessionOf(shard, sequence, type);
       const arrival = positions.receive(sequence);
       if (arrival.kind === "repeat") return;
@@ -215,7 +241,9 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
         return;
       }
       const waitsUntil = clock.now() + waitDeadlineMs;
-      lanes.add({ key: key(type, data, shard), shard, sequence, type, data, handler, positions, waitsUntil });
+      const job = { key: key(type, data, shard), shard, sequence, type, data, positions, waitsUntil };
+      const held = holds.get(positions)?.(sequence);
+      lanes.add({ ...job, handler: held === undefined ? handler : afterwards(held, handler) });
       pump();
       // The longest lane pays, since it is the flood that fills the room; and its oldest event, since that one's
       // answer would come latest of all. The other lanes, and the order in this one, stay as they are.
@@ -233,9 +261,22 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       if (change === "dropped") sessions.delete(shard);
       else if (readyAt.get(shard) !== sequence) sessions.set(shard, openPositions(sequence - 1));
     },
-    restore: (stored) => {
-      sessions.set(stored.shard, openPositions(stored));
+    restore(stored, held) {
+      const positions = openPositions(stored);
+      sessions.set(stored.shard, positions);
+      if (held !== undefined) holds.set(positions, held);
     },
+    take(shard) {
+      released.delete(shard);
+      sessions.delete(shard);
+    },
+    release(shard) {
+      released.add(shard);
+      const positions = sessions.get(shard);
+      if (positions !== undefined) abandoned.add(positions);
+    },
+    running: (shard) => [...running].filter((context) => context.shard === shard).map(({ sequence }) => sequence),
+    goOn: pump,
     position: (shard) => sessions.get(shard)?.position(),
     stopStarting() {
       stopped = true;
@@ -263,6 +304,11 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
         }
       }),
   };
+}
+
+/** The handler, once it is known that no other process finishes the event. */
+function afterwards(held: Promise<"finished" | "run">, handler: EventHandler): EventHandler {
+  return async (data, context) => ((await held) === "run" ? handler(data, context) : undefined);
 }
 
 /** A channel's events in order; else a guild's; else the shard's. Discord promises no order beyond that. */
