@@ -49,7 +49,10 @@ export function importSession(stored: StoredSession | undefined, clock: Clock, p
   return { id: stored.sessionId, resumeUrl, sequence: stored.sequence, liveAt };
 }
 
-/** `isLive`: its connection stands, so its age counts from now. */
+/**
+ * @param isLive its connection stands, so its age counts from now
+ * @param notBefore `writtenAt` of the last time: a wall clock that was set back must not make a newer checkpoint look older
+ */
 export function exportSession(
   session: Session,
   isLive: boolean,
@@ -57,6 +60,7 @@ export function exportSession(
   { sequence, finishedAbove, unfinished }: Finished,
   clock: Clock,
   genericHost: string,
+  notBefore: number,
 ): StoredSession {
   const ageMs = isLive ? 0 : clock.now() - session.liveAt;
   return {
@@ -64,8 +68,9 @@ export function exportSession(
     sessionId: session.id,
     resumeGatewayUrl: session.resumeUrl ?? genericHost,
     sequence: Math.min(sequence, session.sequence),
-    finishedAbove: finishedAbove.filter((above) => above <= session.sequence),
-    unfinished: unfinished.filter((open) => open.sequence <= session.sequence),
-    writtenAt: Math.round(clock.wall() - ageMs),
+    // Also what lies beyond the session's own sequence: after a restart the replay has yet to reach it.
+    finishedAbove,
+    unfinished,
+    writtenAt: Math.max(notBefore, Math.round(clock.wall() - ageMs)),
   };
 }

@@ -42,7 +42,7 @@ describe.concurrent("METRICS_INTERVAL_MS and STACK", () => {
     await child.until("five metric lines", () => child.metrics().length >= 5);
     child.metrics().forEach((line, index) => {
       const { Timestamp } = line["_aws"] as { Timestamp: number };
-      expect(Timestamp - Date.parse(String(started["time"]))).toBeGreaterThanOrEqual((index + 1) * 2_000 - 100);
+      expect(Timestamp - Date.parse(String(started["time"]))).toBeGreaterThanOrEqual((index + 1) * 2_000 - 500);
       expect(line).toMatchObject({ Stack: "mooring-face", Heartbeat: 1 });
     });
   });

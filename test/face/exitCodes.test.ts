@@ -3,7 +3,7 @@
 import { existsSync } from "node:fs";
 import path from "node:path";
 import { describe, expect } from "vitest";
-import { clientCloses, type FaceBot, handler, promise, REMOTE_MEMBERS, say, TOKEN } from "./world.ts";
+import { clientCloses, type FaceBot, handler, promise, REMOTE_MEMBERS, say, TOKEN, UNHURRIED } from "./world.ts";
 
 const last = (bot: FaceBot): unknown => bot.lines.at(-1)?.["event"];
 
@@ -83,18 +83,22 @@ describe.concurrent("0: asked to stop", () => {
 
 describe.concurrent("70: a bug", () => {
   for (const bug of ["throwInTimer", "reject"]) {
-    promise(`${bug}: checkpoint, close that keeps the session, last lines`, {}, async ({ bot, discord, home }) => {
-      const child = bot({ LEDGER: `file:${home}`, METRICS_INTERVAL_MS: "60000" });
-      await child.event("bot.ready");
-      await child.call(bug, `boom ${TOKEN}`).catch(() => {});
-      expect(await child.ended).toBe(70);
-      expect(child.stdout()).toContain("boom [secret]");
-      expect(clientCloses(discord)).toEqual({ 4000: 1 });
-      expect(child.metrics().at(-1)).toMatchObject({ Heartbeat: 1 });
-      expect(await child.event("bot.stopped")).toMatchObject({ exitCode: 70 });
-      expect(last(child)).toBe("bot.stopped");
-      expect(existsSync(path.join(home, "sessions.json"))).toBe(true);
-    });
+    promise(
+      `${bug}: checkpoint, close that keeps the session, last lines`,
+      UNHURRIED,
+      async ({ bot, discord, home }) => {
+        const child = bot({ LEDGER: `file:${home}`, METRICS_INTERVAL_MS: "60000" });
+        await child.event("bot.ready");
+        await child.call(bug, `boom ${TOKEN}`).catch(() => {});
+        expect(await child.ended).toBe(70);
+        expect(child.stdout()).toContain("boom [secret]");
+        expect(clientCloses(discord)).toEqual({ 4000: 1 });
+        expect(child.metrics().at(-1)).toMatchObject({ Heartbeat: 1 });
+        expect(await child.event("bot.stopped")).toMatchObject({ exitCode: 70 });
+        expect(last(child)).toBe("bot.stopped");
+        expect(existsSync(path.join(home, "sessions.json"))).toBe(true);
+      },
+    );
   }
 
   promise("start throws: nothing was dialled", {}, async ({ bot, discord }) => {

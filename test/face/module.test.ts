@@ -3,7 +3,7 @@
 import { describe, expect } from "vitest";
 import { recordingGateway } from "./fakes.ts";
 import { REMOTE_INTENTS } from "./remote.ts";
-import { clientCloses, type FaceBot, handler, type Line, promise, say, TOKEN } from "./world.ts";
+import { clientCloses, type FaceBot, handler, type Line, promise, say, TOKEN, UNHURRIED } from "./world.ts";
 
 const dispatched = (bot: FaceBot): string[] =>
   bot.told.flatMap((told) => (told.kind === "dispatch" ? [`${told.shard} ${told.sequence} ${told.type}`] : []));
@@ -258,6 +258,7 @@ describe.concurrent("bot.status and bot.stop", () => {
   promise("status() is what /state tells", { shards: 2, maxConcurrency: 2 }, async ({ bot }) => {
     const child = bot();
     await child.event("bot.ready");
+    await child.until("all events", () => dispatched(child).length === 4);
     const told = await child.call("status");
     const { body } = await child.get("/state");
     const steady = (state: unknown): unknown => {
@@ -277,7 +278,7 @@ describe.concurrent("bot.status and bot.stop", () => {
   ] as const) {
     promise(
       `stop({ keepSessions: ${keepSessions} }) closes with ${code}, whatever the ledger`,
-      {},
+      UNHURRIED,
       async ({ bot, discord }) => {
         const child = bot();
         await child.event("bot.ready");

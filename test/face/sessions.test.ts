@@ -15,6 +15,7 @@ import {
   say,
   TOKEN,
   timesHandled,
+  UNHURRIED,
   type World,
 } from "./world.ts";
 
@@ -184,6 +185,43 @@ describe.concurrent("LEDGER=file:", () => {
     await second.event("bot.ready");
     expect([timesHandled([first, second], cut), timesHandled([first, second], done)]).toEqual([1, 1]);
     expect(discord.counts.identifies).toBe(4);
+  });
+
+  promise("what was done out of order stays done over a process that never reached Discord", {}, async (world) => {
+    const { discord, home, bot } = world;
+    const settings = { LEDGER: `file:${home}`, DRAIN_MS: "1000" };
+    const first = bot(settings);
+    await first.event("bot.ready");
+    const channel = discord.world.addChannel([...discord.world.guilds.keys()][0] ?? "");
+    const cut = say(discord, "hold");
+    await handler(first, "handling", cut);
+    const author = [...discord.world.guilds.values()][0]?.ownerId ?? "";
+    const done = discord.sendMessage({
+      guildId: channel.guildId,
+      channelId: channel.id,
+      authorId: author,
+      content: "done",
+    });
+    await handler(first, "handled", done);
+    first.kill("SIGTERM");
+    await first.ended;
+    expect(stored(home)).toMatchObject([{ finishedAbove: [expect.any(Number)], unfinished: [{ deaths: 1 }] }]);
+
+    discord.faults.gateway.refuseDials("both", "reset");
+    const second = bot(settings);
+    await second.event("shard.state", ({ from }) => from === "connecting");
+    await second.until("some time", () => second.metrics().length > 0);
+    second.kill("SIGTERM");
+    await second.ended;
+    await discord.faults.gateway.acceptDials();
+
+    const third = bot(settings);
+    await handler(third, "handling", cut);
+    await third.call("release", cut);
+    await handler(third, "handled", cut);
+    await third.event("bot.ready");
+    expect([timesHandled([first, second, third], cut), timesHandled([first, second, third], done)]).toEqual([1, 1]);
+    expect(discord.counts.identifies).toBe(1);
   });
 
   promise("an event that two processes died on is skipped, and told", {}, async ({ bot, discord, home }) => {
