@@ -59,6 +59,10 @@ export interface FleetOptions {
   onFatal(fatal: { readonly code: string; readonly fix: string }): void;
   /** Opens a connection; by default over `ws`. */
   readonly connect?: Connect | undefined;
+  /** Shards come and go by `take` and `giveUp`; by default all of them run from `start` on. */
+  readonly leased?: boolean | undefined;
+  /** Resolves when an IDENTIFY may go as far as other processes with this token are concerned; rejects: not now. */
+  identifyPermit?(shard: number, maxConcurrency: number): Promise<void>;
   /** The gateway's edge bans this address, or does so no more. */
   onEdge?(state: "banned" | "clear"): void;
 }
@@ -70,6 +74,10 @@ export interface Fleet {
   setPresence(presence: PresenceUpdate, target?: { readonly shard?: number | undefined }): void;
   requestGuildMembers(query: GuildMembersQuery, signal?: AbortSignal): Promise<GuildMembersResult>;
   sessions(): StoredSession[];
+  /** Runs one more shard, from its session if that is ours. Only when leased, and after `start`. */
+  take(shard: number, shardCount: number, stored: StoredSession | undefined): void;
+  /** Leaves shards to another process: resolves to their sessions once nothing comes in on them any more. */
+  giveUp(shards: readonly number[]): Promise<readonly StoredSession[]>;
   status(): FleetStatus;
 }
 
@@ -87,8 +95,6 @@ export function createFleet(options: FleetOptions): Fleet {
   const hash = tokenHash(options.token);
   const shards = new Map<number, Shard>();
   const presences = new Map<number | "all", Presence>();
-  // When each shard's session was last written down, ms since 1970.
-  const writtenUpTo = new Map<number, number>();
   let phase: "new" | "running" | "stopped" = "new";
   let shardCount: number | undefined = options.shardCount === "auto" ? undefined : options.shardCount;
   let dials = dialQueue(1);
@@ -110,8 +116,8 @@ export function createFleet(options: FleetOptions): Fleet {
     fetch: (signal) => options.fetchGateway(signal),
     onInfo(info) {
       if (phase !== "running") return;
-      if (shards.size === 0) populate(shardCount ?? info.shards, [], info);
-      else identifies.inform(info, clock.now());
+      if (shards.size === 0 && options.leased !== true) populate(shardCount ?? info.shards, []);
+      identifies.inform(info, clock.now());
       telemetry.level("IdentifiesRemaining", info.remaining);
       telemetry.level("ReshardAdvised", info.shards === shardCount ? 0 : 1);
       tick();
@@ -131,7 +137,7 @@ export function createFleet(options: FleetOptions): Fleet {
       const now = clock.now();
       const turns = identifies.step(now);
       reportBudget(turns);
-      for (const id of turns.send) spendIdentify(id);
+      for (const id of turns.send) void permitIdentify(id);
       for (const id of turns.dial) shards.get(id)?.input({ kind: "identifyTurn" });
       if (turns.needsInfo) gateway.refresh();
       const dialling = dials.step(now, random);
@@ -142,6 +148,23 @@ export function createFleet(options: FleetOptions): Fleet {
     ticking = false;
     wake();
     if (wakeAt !== null && phase === "running") wake = clock.schedule(delayUntil(wakeAt, clock), tick);
+  };
+
+  const permitIdentify = async (id: number): Promise<void> => {
+    if (options.identifyPermit === undefined) {
+      spendIdentify(id);
+      return;
+    }
+    const generation = shards.get(id)?.state().generation;
+    try {
+      await options.identifyPermit(id, identifies.budget()?.maxConcurrency ?? 1);
+    } catch (error) {
+      // The shard's own deadline lets it ask again.
+      telemetry.log("warn", `shard ${id}: no leave to IDENTIFY`, { shard: id, error: String(error) });
+      return;
+    }
+    const state = shards.get(id)?.state();
+    if (state?.kind === "identifying" && !state.sent && state.generation === generation) spendIdentify(id);
   };
 
   const spendIdentify = (id: number): void => {
@@ -265,35 +288,29 @@ export function createFleet(options: FleetOptions): Fleet {
     if (presence !== undefined) shard.setPresence(presence);
   };
 
-  /** @param info the answer that told the count: the queue has it before a shard asks, or it would be asked for again. */
-  const populate = (count: number, stored: readonly StoredSession[], info?: GatewayInfo): void => {
+  const populate = (count: number, stored: readonly StoredSession[]): void => {
     shardCount = count;
-    const ids = (options.shardIds ?? Array.from({ length: count }, (_, id) => id)).filter((id) => id < count);
+    const all = options.shardIds ?? Array.from({ length: count }, (_, id) => id);
+    const ids = options.leased === true ? [] : all.filter((id) => id < count);
     const holdUntil = clock.now() + (options.identifyDelayMs ?? 0);
-    dials = dialQueue(ids.length);
+    dials = dialQueue(options.leased === true ? count : ids.length);
     identifies = identifyQueue({
       shardCount: count,
       reserve: options.identifyReserve,
       override: options.identifyOverride,
       holdUntil,
     });
-    if (info !== undefined) identifies.inform(info, clock.now());
     applyRestBan();
     const sessions = new Map(stored.map((session) => [session.shard, session]));
-    for (const { shard, writtenAt } of stored) writtenUpTo.set(shard, writtenAt);
     for (const id of ids) add(id, count, importSession(sessions.get(id), clock, plainAllowed));
     telemetry.level("ShardsNotReady", shards.size);
     for (const shard of shards.values()) shard.input({ kind: "start" });
   };
 
   /** Those of the ledger's sessions that are ours to resume; the others are reported as dropped. */
-  const usableSessions = (): readonly StoredSession[] => {
-    const { ours, others } = sortSessions(options.storedSessions, {
-      hash,
-      intents: options.intents,
-      shardCount,
-      shardIds: options.shardIds,
-    });
+  const usableSessions = (kept = options.storedSessions): readonly StoredSession[] => {
+    const { intents, shardIds } = options;
+    const { ours, others } = sortSessions(kept, { hash, intents, shardCount, shardIds });
     for (const { shard, sequence } of others) {
       telemetry.log("info", `shard ${shard}: the stored session is of another token, intents or shards`, { shard });
       options.onSession(shard, "dropped", sequence);
@@ -326,6 +343,13 @@ export function createFleet(options: FleetOptions): Fleet {
     return shard;
   };
 
+  const exported = (shard: Shard): StoredSession[] => {
+    const { session, kind } = shard.state();
+    if (session === null || shardCount === undefined) return [];
+    const owner = { shard: shard.id, shardCount, intents: options.intents, tokenHash: hash };
+    return [exportSession(session, kind === "ready", owner, options.finished(shard.id), clock, genericHost())];
+  };
+
   const members = memberRequests({
     clock,
     telemetry,
@@ -344,6 +368,7 @@ export function createFleet(options: FleetOptions): Fleet {
         telemetry.event("process.stalled", { gapMs: Math.round(gapMs), cause });
         if (cause === "suspend") for (const shard of shards.values()) shard.input({ kind: "suspended" });
       });
+      if (options.leased === true) return;
       const stored = usableSessions();
       const count = shardCount ?? stored[0]?.shardCount;
       if (count !== undefined) populate(count, stored);
@@ -364,17 +389,22 @@ export function createFleet(options: FleetOptions): Fleet {
       presences.set(shard ?? "all", presence);
     },
     requestGuildMembers: (query, signal) => members.request(query, signal),
-    sessions: () =>
-      [...shards.values()].flatMap((shard) => {
-        const { session, kind } = shard.state();
-        if (session === null || shardCount === undefined) return [];
-        const owner = { shard: shard.id, shardCount, intents: options.intents, tokenHash: hash };
-        const finished = options.finished(shard.id);
-        const notBefore = writtenUpTo.get(shard.id) ?? 0;
-        const kept = exportSession(session, kind === "ready", owner, finished, clock, genericHost(), notBefore);
-        writtenUpTo.set(shard.id, kept.writtenAt);
-        return [kept];
-      }),
+    sessions: () => [...shards.values()].flatMap(exported),
+    take(id, count, stored) {
+      if (shards.size === 0 || shardCount !== count) populate(count, []);
+      const [session] = stored === undefined ? [] : usableSessions([stored]);
+      add(id, count, importSession(session, clock, plainAllowed));
+      telemetry.level("ShardsNotReady", shards.size - countReady());
+      shards.get(id)?.input({ kind: "start" });
+    },
+    async giveUp(ids) {
+      const left = ids.flatMap((id) => shards.get(id) ?? []);
+      await Promise.all(left.map((shard) => shard.stop(true, STOP_KEEPING_MS)));
+      const sessions = left.flatMap(exported);
+      for (const { id } of left) shards.delete(id);
+      telemetry.level("ShardsNotReady", shards.size - countReady());
+      return sessions;
+    },
     status: () =>
       fleetStatus({
         shardCount,
