@@ -70,39 +70,43 @@ async function resumeAll(world: World, before: FaceBot): Promise<FaceBot> {
 }
 
 describe.concurrent("LEDGER=file:", () => {
-  promise("SIGTERM keeps sessions in the promised shape; the next process resumes them", FOUR, async (world) => {
-    const { discord, home, clock } = world;
-    const first = await fourReady(world);
-    const sessions = discord.sessions();
-    first.kill("SIGTERM");
-    expect(await first.ended).toBe(0);
-    expect(await first.event("bot.draining")).toMatchObject({ keepSessions: "yes" });
-    expect(clientCloses(discord)).toEqual({ 4000: 4 });
+  promise(
+    "SIGTERM keeps sessions in the promised shape; the next process resumes them",
+    { ...FOUR, ...UNHURRIED },
+    async (world) => {
+      const { discord, home, clock } = world;
+      const first = await fourReady(world);
+      const sessions = discord.sessions();
+      first.kill("SIGTERM");
+      expect(await first.ended).toBe(0);
+      expect(await first.event("bot.draining")).toMatchObject({ keepSessions: "yes" });
+      expect(clientCloses(discord)).toEqual({ 4000: 4 });
 
-    const file = path.join(home, "sessions.json");
-    expect(statSync(file).mode & 0o777).toBe(0o600);
-    expect(readdirSync(home).filter((name) => name.includes("tmp"))).toEqual([]);
-    const kept = stored(home).sort((one, other) => Number(one["shard"]) - Number(other["shard"]));
-    expect(kept).toEqual(
-      [...sessions]
-        .sort((one, other) => one.shard - other.shard)
-        .map(({ shard, id, sequence }) => ({
-          shard,
-          shardCount: 4,
-          sessionId: id,
-          resumeGatewayUrl: discord.resumeUrl,
-          sequence,
-          intents: REMOTE_INTENTS,
-          tokenHash: tokenHash(new Secret(TOKEN)),
-          writtenAt: expect.any(Number),
-        })),
-    );
-    for (const { writtenAt } of kept) expect(Math.abs(Number(writtenAt) - clock.wall())).toBeLessThan(120_000);
+      const file = path.join(home, "sessions.json");
+      expect(statSync(file).mode & 0o777).toBe(0o600);
+      expect(readdirSync(home).filter((name) => name.includes("tmp"))).toEqual([]);
+      const kept = stored(home).sort((one, other) => Number(one["shard"]) - Number(other["shard"]));
+      expect(kept).toEqual(
+        [...sessions]
+          .sort((one, other) => one.shard - other.shard)
+          .map(({ shard, id, sequence }) => ({
+            shard,
+            shardCount: 4,
+            sessionId: id,
+            resumeGatewayUrl: discord.resumeUrl,
+            sequence,
+            intents: REMOTE_INTENTS,
+            tokenHash: tokenHash(new Secret(TOKEN)),
+            writtenAt: expect.any(Number),
+          })),
+      );
+      for (const { writtenAt } of kept) expect(Math.abs(Number(writtenAt) - clock.wall())).toBeLessThan(120_000);
 
-    const second = await resumeAll(world, first);
-    second.kill("SIGTERM");
-    expect(await second.ended).toBe(0);
-  });
+      const second = await resumeAll(world, first);
+      second.kill("SIGTERM");
+      expect(await second.ended).toBe(0);
+    },
+  );
 
   promise("SIGKILL after a checkpoint costs nothing either", FOUR, async (world) => {
     const first = await fourReady(world);
