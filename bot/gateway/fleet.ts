@@ -95,6 +95,8 @@ export function createFleet(options: FleetOptions): Fleet {
   const hash = tokenHash(options.token);
   const shards = new Map<number, Shard>();
   const presences = new Map<number | "all", Presence>();
+  // When each shard's session was last written down, ms since 1970.
+  const writtenUpTo = new Map<number, number>();
   let phase: "new" | "running" | "stopped" = "new";
   let shardCount: number | undefined = options.shardCount === "auto" ? undefined : options.shardCount;
   let dials = dialQueue(1);
@@ -116,8 +118,8 @@ export function createFleet(options: FleetOptions): Fleet {
     fetch: (signal) => options.fetchGateway(signal),
     onInfo(info) {
       if (phase !== "running") return;
-      if (shards.size === 0 && options.leased !== true) populate(shardCount ?? info.shards, []);
-      identifies.inform(info, clock.now());
+      if (shards.size === 0 && options.leased !== true) populate(shardCount ?? info.shards, [], info);
+      else identifies.inform(info, clock.now());
       telemetry.level("IdentifiesRemaining", info.remaining);
       telemetry.level("ReshardAdvised", info.shards === shardCount ? 0 : 1);
       tick();
@@ -288,7 +290,8 @@ export function createFleet(options: FleetOptions): Fleet {
     if (presence !== undefined) shard.setPresence(presence);
   };
 
-  const populate = (count: number, stored: readonly StoredSession[]): void => {
+  /** @param info the answer that told the count: the queue has it before a shard asks, or it would be asked for again. */
+  const populate = (count: number, stored: readonly StoredSession[], info?: GatewayInfo): void => {
     shardCount = count;
     const all = options.shardIds ?? Array.from({ length: count }, (_, id) => id);
     const ids = options.leased === true ? [] : all.filter((id) => id < count);
@@ -300,8 +303,10 @@ export function createFleet(options: FleetOptions): Fleet {
       override: options.identifyOverride,
       holdUntil,
     });
+    if (info !== undefined) identifies.inform(info, clock.now());
     applyRestBan();
     const sessions = new Map(stored.map((session) => [session.shard, session]));
+    for (const { shard, writtenAt } of stored) writtenUpTo.set(shard, writtenAt);
     for (const id of ids) add(id, count, importSession(sessions.get(id), clock, plainAllowed));
     telemetry.level("ShardsNotReady", shards.size);
     for (const shard of shards.values()) shard.input({ kind: "start" });
@@ -347,7 +352,11 @@ export function createFleet(options: FleetOptions): Fleet {
     const { session, kind } = shard.state();
     if (session === null || shardCount === undefined) return [];
     const owner = { shard: shard.id, shardCount, intents: options.intents, tokenHash: hash };
-    return [exportSession(session, kind === "ready", owner, options.finished(shard.id), clock, genericHost())];
+    const finished = options.finished(shard.id);
+    const notBefore = writtenUpTo.get(shard.id) ?? 0;
+    const kept = exportSession(session, kind === "ready", owner, finished, clock, genericHost(), notBefore);
+    writtenUpTo.set(shard.id, kept.writtenAt);
+    return [kept];
   };
 
   const members = memberRequests({
