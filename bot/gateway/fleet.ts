@@ -5,6 +5,7 @@ import type { Secret } from "../../shared/secret.ts";
 import type { Cancel, Clock, Random } from "../clock.ts";
 import type { Members, MembersQuery, Presence } from "../defineBot.ts";
 import type { StoredSession } from "../ledger/ledger.ts";
+import type { Jitter } from "../resilience/backoff.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import { type Connect, connect, type EdgeRefusal } from "./connection.ts";
 import { delayUntil } from "./delay.ts";
@@ -15,7 +16,6 @@ import { type GatewayInfo, type IdentifyStep, identifyQueue } from "./identify.t
 import type { Compression } from "./inflate.ts";
 import { memberRequests } from "./members.ts";
 import { OutboxError } from "./outbox.ts";
-import { RECONNECT_BACKOFF } from "./session.ts";
 import type { Session } from "./sessionState.ts";
 import { createShard, type Shard } from "./shard.ts";
 import { watchStalls } from "./stallWatch.ts";
@@ -57,6 +57,8 @@ export interface FleetOptions {
   onSession(shard: number, session: "started" | "resumed" | "dropped", sequence: number): void;
   /** Once; by then every shard has stopped. */
   onFatal(fatal: { readonly code: string; readonly fix: string }): void;
+  /** How chance spreads reconnects (resilience/backoff.ts); by default full. */
+  readonly jitter?: Jitter | undefined;
   /** Opens a connection; by default over `ws`. */
   readonly connect?: Connect | undefined;
   /** Shards come and go by `take` and `giveUp`; by default all of them run from `start` on. */
@@ -101,6 +103,7 @@ export function createFleet(options: FleetOptions): Fleet {
   let shardCount: number | undefined = options.shardCount === "auto" ? undefined : options.shardCount;
   let dials = dialQueue(1);
   let identifies = identifyQueue({ shardCount: 1, reserve: undefined, override: false, holdUntil: 0 });
+  let holdUntil = 0;
   let waitingUntil: number | null = null;
   let edgeSince: number | null = null;
   let restBan: number | undefined;
@@ -234,7 +237,7 @@ export function createFleet(options: FleetOptions): Fleet {
       intents: options.intents,
       intentNames: options.intentNames,
       plainAllowed,
-      backoff: RECONNECT_BACKOFF,
+      jitter: options.jitter ?? "full",
     };
     const shard = createShard(context, stored, {
       clock,
@@ -295,7 +298,6 @@ export function createFleet(options: FleetOptions): Fleet {
     shardCount = count;
     const all = options.shardIds ?? Array.from({ length: count }, (_, id) => id);
     const ids = options.leased === true ? [] : all.filter((id) => id < count);
-    const holdUntil = clock.now() + (options.identifyDelayMs ?? 0);
     dials = dialQueue(options.leased === true ? count : ids.length);
     identifies = identifyQueue({
       shardCount: count,
@@ -329,6 +331,7 @@ export function createFleet(options: FleetOptions): Fleet {
     const until = restBan === undefined ? undefined : clock.now() + (restBan - clock.wall());
     dials.restBan(until);
     identifies.ban(until);
+    gateway.ban(until);
   };
 
   const end = async (keepSessions: boolean): Promise<void> => {
@@ -373,6 +376,7 @@ export function createFleet(options: FleetOptions): Fleet {
     start() {
       if (phase !== "new") return;
       phase = "running";
+      holdUntil = clock.now() + (options.identifyDelayMs ?? 0);
       stopWatch = watchStalls(clock, ({ gapMs, cause }) => {
         telemetry.event("process.stalled", { gapMs: Math.round(gapMs), cause });
         if (cause === "suspend") for (const shard of shards.values()) shard.input({ kind: "suspended" });

@@ -1,6 +1,6 @@
 // The fleet's state as a person reads it: plain JSON, times as ISO 8601 wall time.
 
-import type { Budget } from "./identify.ts";
+import type { Budget } from "./budget.ts";
 import { nextDeadline, type StateName, stateName } from "./sessionState.ts";
 import type { Shard } from "./shard.ts";
 

@@ -14,6 +14,8 @@ const REQUEST_MS = 30_000;
 export interface GatewayReader {
   /** Asks unless it is asking already. */
   refresh(): void;
+  /** REST is banned until then: asks nothing and says nothing; undefined lifts it, and what waits goes on at once. */
+  ban(until: number | undefined): void;
   /** The newest answer. */
   latest(): GatewayInfo | undefined;
   /** Aborts and asks no more. */
@@ -33,6 +35,14 @@ export function gatewayReader(options: GatewayReaderOptions): GatewayReader {
   const stopping = new AbortController();
   let asking = false;
   let latest: GatewayInfo | undefined;
+  let bannedUntil = Number.NEGATIVE_INFINITY;
+  let waiting = new AbortController();
+
+  /** Ends early when a ban comes or goes. */
+  const wait = async (milliseconds: number): Promise<void> => {
+    waiting = new AbortController();
+    await clock.sleep(milliseconds, AbortSignal.any([stopping.signal, waiting.signal])).catch(() => {});
+  };
 
   const once = async (): Promise<GatewayInfo> => {
     const late = new AbortController();
@@ -46,15 +56,22 @@ export function gatewayReader(options: GatewayReaderOptions): GatewayReader {
 
   const ask = async (): Promise<GatewayInfo | undefined> => {
     for (let backoff: Backoff = START; !stopping.signal.aborted; ) {
+      const bannedMs = bannedUntil - clock.now();
+      if (bannedMs > 0) {
+        await wait(bannedMs);
+        continue;
+      }
       try {
         return await once();
       } catch (error) {
         if (stopping.signal.aborted) return undefined;
+        // That a ban refuses the question is no news.
+        if (bannedUntil > clock.now()) continue;
         const next = backOff(backoff, RETRY, random);
         backoff = next;
         const reason = error instanceof Error ? error.message : String(error);
         telemetry.log("warn", "GET /gateway/bot failed, asks again", { error: reason, inMs: Math.round(next.delayMs) });
-        await clock.sleep(next.delayMs, stopping.signal).catch(() => {});
+        await wait(next.delayMs);
       }
     }
     return undefined;
@@ -70,6 +87,10 @@ export function gatewayReader(options: GatewayReaderOptions): GatewayReader {
         latest = info;
         options.onInfo(info);
       });
+    },
+    ban(until) {
+      bannedUntil = until ?? Number.NEGATIVE_INFINITY;
+      waiting.abort();
     },
     latest: () => latest,
     stop: () => stopping.abort(new Error("the fleet stops")),

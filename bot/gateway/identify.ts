@@ -1,22 +1,10 @@
-// Who may IDENTIFY when: one queue for first starts, reconnects and refused sessions, and the daily budget's guard (pure).
+// Who may IDENTIFY when: one queue for first starts, reconnects and refused sessions, within the budget (pure).
 
-/** What GET /gateway/bot says (events/gateway#get-gateway-bot, #session-start-limit-object). */
-export interface GatewayInfo {
-  readonly url: string;
-  /** The recommended shard count. */
-  readonly shards: number;
-  readonly total: number;
-  readonly remaining: number;
-  readonly resetAfterMs: number;
-  readonly maxConcurrency: number;
-}
+import { type Budget, type BudgetOptions, type GatewayInfo, type IdentifyBudget, identifyBudget } from "./budget.ts";
 
-export interface IdentifyOptions {
-  readonly shardCount: number;
-  /** IDENTIFYs left untouched; undefined: 10 % of the total, and at least one start of all shards. */
-  readonly reserve: number | undefined;
-  /** Spends the reserve too, down to zero. */
-  readonly override: boolean;
+export type { GatewayInfo } from "./budget.ts";
+
+export interface IdentifyOptions extends BudgetOptions {
   /** No IDENTIFY before this instant: a process that was started too often holds back. */
   readonly holdUntil: number;
 }
@@ -42,22 +30,14 @@ export interface IdentifyStep {
   readonly wakeAt: number | null;
 }
 
-/** The budget as last known, counted on locally; null before the first answer. */
-export interface Budget {
-  readonly left: number;
-  readonly total: number;
-  readonly reserve: number;
-  readonly resetAt: number;
-  readonly maxConcurrency: number;
-}
-
+/** The port to the queue; test/bot/gateway/identifyConformance.ts holds any implementation to it. */
 export interface IdentifyQueue {
   /** Takes a place; keeps the one it has. */
   ask(shard: number): void;
   leave(shard: number): void;
   /** The shard's HELLO is here. */
   ready(shard: number): void;
-  /** The shard's last IDENTIFY was answered: Discord has counted it by now. */
+  /** The shard's last IDENTIFY was answered, or its connection has ended: Discord has counted it by now. */
   answered(shard: number, now: number): void;
   inform(info: GatewayInfo, now: number): void;
   /** Nothing goes on until then, because REST is banned; undefined lifts it. */
@@ -70,13 +50,13 @@ export interface IdentifyQueue {
 const SPACING_MS = 5_000;
 /** Clocks of two machines drift apart by less than this in 5 s. */
 const SLACK_MS = 10;
-/** Discord counts when the IDENTIFY arrives. Until its answer shows that it did, this much delay is allowed for. */
-const UNANSWERED_SLACK_MS = 1_500;
+/**
+ * Discord counts when the IDENTIFY arrives, which only its answer proves: until then the key is kept. Also, where one is
+ * not answered others would not be either, and each costs budget. After this long the next may try all the same.
+ */
+const UNANSWERED_MS = 30_000;
 /** The dial begins this long before the turn, so that HELLO is in hand when it comes. */
 const DIAL_AHEAD_MS = 2_000;
-/** An answer of GET /gateway/bot is believed this long. */
-const FRESH_MS = 600_000;
-const RESERVE_SHARE = 0.1;
 
 interface Place {
   readonly shard: number;
@@ -85,34 +65,28 @@ interface Place {
   phase: "waiting" | "dialling" | "ready";
 }
 
-interface Key {
-  freeAt: number;
-  /** Whose IDENTIFY is unanswered. */
-  unanswered: number | null;
-}
-
 /** The queue of one process; all of its shards share it. */
-export function identifyQueue(options: IdentifyOptions): IdentifyQueue {
-  const { shardCount, override, holdUntil } = options;
+export function identifyQueue(
+  options: IdentifyOptions,
+  budget: IdentifyBudget = identifyBudget(options),
+): IdentifyQueue {
+  const { holdUntil } = options;
   // At most one place a shard.
   const places = new Map<number, Place>();
-  const keys = new Map<number, Key>();
   const started = new Set<number>();
+  // By shard, how long its last IDENTIFY keeps its key; what has passed is dropped.
+  const sent = new Map<number, { keepsKeyUntil: number; isAnswered: boolean }>();
   let bannedUntil: number | undefined;
-  let known: (GatewayInfo & { readonly resetAt: number; readonly readAt: number }) | undefined;
-  let left = 0;
 
-  const concurrency = (): number => Math.max(1, known?.maxConcurrency ?? 1);
+  const concurrency = (): number => budget.state()?.maxConcurrency ?? 1;
   const group = (place: Place): number => (place.first ? Math.floor(place.shard / concurrency()) : -1);
-  const key = (shard: number): Key => {
-    const id = shard % concurrency();
-    const found = keys.get(id) ?? { freeAt: Number.NEGATIVE_INFINITY, unanswered: null };
-    keys.set(id, found);
-    return found;
-  };
-  const reserve = (): number => {
-    if (override || known === undefined) return 0;
-    return options.reserve ?? Math.max(Math.ceil(known.total * RESERVE_SHARE), shardCount);
+
+  const freeAt = (key: number): number => {
+    let free = Number.NEGATIVE_INFINITY;
+    for (const [shard, { keepsKeyUntil }] of sent) {
+      if (shard % concurrency() === key) free = Math.max(free, keepsKeyUntil);
+    }
+    return free;
   };
 
   /** First places by group and shard, behind those that come back, which came in their own order. */
@@ -124,51 +98,52 @@ export function identifyQueue(options: IdentifyOptions): IdentifyQueue {
 
   const step = (now: number): IdentifyStep => {
     const nothing = { dial: [], send: [], waiting: [], budget: null, needsInfo: false };
+    for (const [shard, { keepsKeyUntil }] of sent) if (keepsKeyUntil <= now) sent.delete(shard);
     if (places.size === 0) return { ...nothing, wakeAt: null };
     const notBefore = Math.max(holdUntil, bannedUntil ?? holdUntil);
     if (now < notBefore) return { ...nothing, wakeAt: notBefore };
-    if (known === undefined || now - known.readAt >= FRESH_MS || now >= known.resetAt) {
-      return { ...nothing, needsInfo: true, wakeAt: null };
-    }
+    if (budget.isStale(now)) return { ...nothing, needsInfo: true, wakeAt: null };
     const dial: number[] = [];
     const send: number[] = [];
     const waiting: number[] = [];
     let wakeAt = Number.POSITIVE_INFINITY;
     // Turns already given count as spent, so that two shards never share the last one.
-    let free = left - reserve() - [...places.values()].filter(({ phase }) => phase !== "waiting").length;
-    const served = new Set<Key>();
+    let free = budget.free() - [...places.values()].filter(({ phase }) => phase !== "waiting").length;
+    const served = new Set<number>();
     const ordered = inOrder();
     const firstGroup = ordered.find(({ first }) => first);
     for (const place of ordered) {
-      const slot = key(place.shard);
+      const key = place.shard % concurrency();
       if (place.phase === "waiting" && free <= 0) {
         waiting.push(place.shard);
         continue;
       }
-      if (served.has(slot)) continue;
-      served.add(slot);
+      if (served.has(key)) continue;
+      served.add(key);
       if (place.first && firstGroup !== undefined && group(place) > group(firstGroup)) continue;
+      const turnAt = freeAt(key);
       if (place.phase === "waiting") {
-        if (now >= slot.freeAt - DIAL_AHEAD_MS) {
+        if (now >= turnAt - DIAL_AHEAD_MS) {
           place.phase = "dialling";
           free--;
           dial.push(place.shard);
-        } else wakeAt = Math.min(wakeAt, slot.freeAt - DIAL_AHEAD_MS);
+        } else wakeAt = Math.min(wakeAt, turnAt - DIAL_AHEAD_MS);
       } else if (place.phase === "ready") {
-        if (now >= slot.freeAt) {
+        if (now >= turnAt) {
           places.delete(place.shard);
-          slot.freeAt = now + SPACING_MS + UNANSWERED_SLACK_MS;
-          slot.unanswered = place.shard;
-          left--;
+          sent.set(place.shard, { keepsKeyUntil: now + UNANSWERED_MS, isAnswered: false });
+          budget.spend();
           send.push(place.shard);
-        } else wakeAt = Math.min(wakeAt, slot.freeAt);
+        } else wakeAt = Math.min(wakeAt, turnAt);
       }
     }
-    const budget = waiting.length > 0 ? { until: known.resetAt, left, reserve: reserve() } : null;
-    if (budget !== null) wakeAt = Math.min(wakeAt, budget.until);
+    const known = budget.state();
+    const { left = 0, reserve = 0, resetAt = now } = known ?? {};
+    const wait = waiting.length > 0 ? { until: resetAt, left, reserve } : null;
+    if (wait !== null) wakeAt = Math.min(wakeAt, wait.until);
     // What was just sent made room: the next of its key, or the next group, may dial ahead.
     if (send.length > 0 && places.size > 0) wakeAt = Math.min(wakeAt, now);
-    return { dial, send, waiting, budget, needsInfo: false, wakeAt: Number.isFinite(wakeAt) ? wakeAt : null };
+    return { dial, send, waiting, budget: wait, needsInfo: false, wakeAt: Number.isFinite(wakeAt) ? wakeAt : null };
   };
 
   return {
@@ -184,30 +159,18 @@ export function identifyQueue(options: IdentifyOptions): IdentifyQueue {
       if (place !== undefined) place.phase = "ready";
     },
     answered(shard, now) {
-      const slot = key(shard);
-      if (slot.unanswered !== shard) return;
-      slot.unanswered = null;
-      slot.freeAt = Math.min(slot.freeAt, now + SPACING_MS + SLACK_MS);
+      const last = sent.get(shard);
+      if (last !== undefined && !last.isAnswered) {
+        sent.set(shard, { keepsKeyUntil: now + SPACING_MS + SLACK_MS, isAnswered: true });
+      }
     },
     inform(info, now) {
-      // Other keys than before: what was learned about the old ones is kept as the latest of them all.
-      if (known !== undefined && known.maxConcurrency !== info.maxConcurrency) {
-        const latest = Math.max(...[...keys.values()].map(({ freeAt }) => freeAt), Number.NEGATIVE_INFINITY);
-        keys.clear();
-        for (let id = 0; id < Math.min(info.maxConcurrency, shardCount); id++) {
-          keys.set(id, { freeAt: latest, unanswered: null });
-        }
-      }
-      known = { ...info, resetAt: now + info.resetAfterMs, readAt: now };
-      left = info.remaining;
+      budget.inform(info, now, [...sent.values()].filter(({ isAnswered }) => !isAnswered).length);
     },
     ban(until) {
       bannedUntil = until;
     },
-    budget: () =>
-      known === undefined
-        ? null
-        : { left, total: known.total, reserve: reserve(), resetAt: known.resetAt, maxConcurrency: concurrency() },
+    budget: () => budget.state(),
     step,
   };
 }

@@ -72,3 +72,10 @@ export function dialAddress(host: string, compression: "zstd-stream" | "zlib-str
   else address.searchParams.set("compress", compression);
   return address.href;
 }
+
+/** The resume URL when it may be dialled: a plain ws:// one only where the caller chose the gateway himself. */
+export function usableUrl(url: string | null, shard: { readonly plainAllowed: boolean }): string | null {
+  if (url === null || !URL.canParse(url)) return null;
+  const { protocol } = new URL(url);
+  return protocol === "wss:" || (protocol === "ws:" && shard.plainAllowed) ? url : null;
+}

@@ -1,13 +1,26 @@
 // One shard as a pure reducer: what comes in changes the state and yields effects; no socket, no timer, no clock.
 
-import { type BackoffRule, backOff, START } from "../resilience/backoff.ts";
-import { type CloseContext, closeVerdict } from "./closeCodes.ts";
+import { START } from "../resilience/backoff.ts";
+import { closeVerdict } from "./closeCodes.ts";
+import {
+  awaitDial,
+  awaitIdentifyTurn,
+  begin,
+  common,
+  dial,
+  isConnected,
+  type ShardContext,
+  type Step,
+  same,
+  step,
+} from "./dialling.ts";
 import { acknowledge, beat, beatOnRequest, beatWithGrace, judge, startHeartbeat } from "./heartbeat.ts";
-import { heartbeatInterval, OPCODE, type Payload, readySession } from "./protocol.ts";
+import { lose, stop } from "./leaving.ts";
+import { heartbeatInterval, OPCODE, type Payload, readySession, usableUrl } from "./protocol.ts";
+
 import {
   type Beating,
   type Close,
-  type Connecting,
   DEADLINE_MS,
   type Effect,
   type Input,
@@ -18,37 +31,8 @@ import {
   type ShardState,
 } from "./sessionState.ts";
 
-/** What a shard is, besides what it goes through. */
-export interface ShardContext extends CloseContext {
-  /** Whether `resume_gateway_url` may be ws://. */
-  readonly plainAllowed: boolean;
-  readonly backoff: BackoffRule;
-}
-
-export interface Step {
-  readonly state: ShardState;
-  readonly effects: readonly Effect[];
-}
-
-/** Full jitter up to 30 s. Dials that meet no HELLO are spaced further by the dial queue. */
-export const RECONNECT_BACKOFF: BackoffRule = { baseMs: 500, capMs: 30_000, jitter: "full" };
-
-/** Any code but 1000 and 1001 keeps the session (events/gateway#initiating-a-disconnect). */
-export const KEEP_SESSION_CODE = 4000;
-const END_SESSION_CODE = 1000;
-
-/** Ready for this long, and the next loss is not held against the shard. */
-const STABLE_MS = 30_000;
-
 /** A session is resumable for "a few minutes" (events/gateway#resuming); from here on one RESUME is tried, no more. */
 const LAST_CHANCE_MS = 180_000;
-
-/** Failed dials at the resume host before the generic one is tried too. */
-const RESUME_HOST_TRIES = 2;
-
-/** Wait after op 9 false, ms: 1 to 5 s at random, so that refused shards do not come back together. */
-const REFUSED_LEAST_MS = 1_000;
-const REFUSED_SPREAD_MS = 4_000;
 
 /** A shard before `start`, with the session of an earlier process when there is one. */
 export function initialState(session: Session | null, now: number): ShardState {
@@ -64,7 +48,7 @@ export function reduce(state: ShardState, input: Input, now: number, random: () 
     case "stop":
       return stop(state, now, input.keepSession);
     case "timer":
-      return onTimer(state, now, random);
+      return onTimer(state, now, random, shard);
     case "suspended":
       return isBeating(state) ? sendBeat({ ...state, heartbeat: beatWithGrace(state.heartbeat, now) }) : same(state);
     case "identifyTurn":
@@ -88,7 +72,7 @@ export function reduce(state: ShardState, input: Input, now: number, random: () 
       if (state.kind !== "connecting") return same(state);
       return same({ ...state, kind: "awaitingHello", since: now, deadline: now + DEADLINE_MS.awaitingHello });
     case "broken":
-      return lose(state, now, random, { by: "us", reason: input.reason });
+      return lose(state, now, random, shard, { by: "us", reason: input.reason });
     case "closed":
       return onClosed(state, input.code, now, random, shard);
     case "payload":
@@ -96,59 +80,7 @@ export function reduce(state: ShardState, input: Input, now: number, random: () 
   }
 }
 
-const same = (state: ShardState): Step => ({ state, effects: [] });
-const step = (state: ShardState, ...effects: Effect[]): Step => ({ state, effects });
-
-function isConnected(state: ShardState): state is Connecting | Beating {
-  return state.kind === "connecting" || state.kind === "awaitingHello" || isBeating(state);
-}
-
-const common = ({ generation, session, failedDials, backoff, lastClose, since }: ShardState) =>
-  ({ generation, session, failedDials, backoff, lastClose, since }) as const;
-
-function begin(state: ShardState, now: number): Step {
-  return state.session === null ? awaitIdentifyTurn(state, now) : awaitDial(state, now, now, false);
-}
-
-function awaitIdentifyTurn(state: ShardState, now: number): Step {
-  const until = now + DEADLINE_MS.place;
-  return step(
-    { ...common(state), kind: "waiting", for: "identifyTurn", turn: false, since: now, until, deadline: until },
-    { kind: "askIdentifyTurn" },
-  );
-}
-
-/** Takes a place in the dial queue; a session, or a held identify turn, is what the dial is for. */
-function awaitDial(state: ShardState, now: number, notBefore: number, patient: boolean): Step {
-  const turn = "turn" in state && state.turn;
-  const deadline = notBefore + DEADLINE_MS.place;
-  return step(
-    { ...common(state), kind: "waiting", for: "dial", turn, since: now, until: notBefore, deadline },
-    { kind: "askDial", notBefore, patient },
-  );
-}
-
-/** The ladder: failed dials change the host only. The resume host, after two failures the generic one, then in turn. */
-function dial(state: ShardState & { kind: "waiting" }, now: number): Step {
-  const { session, failedDials } = state;
-  const resumes = session !== null && session.resumeUrl !== null;
-  const host = resumes && (failedDials < RESUME_HOST_TRIES || failedDials % 2 === 1) ? "resume" : "generic";
-  const generation = state.generation + 1;
-  return step(
-    {
-      ...common(state),
-      kind: "connecting",
-      generation,
-      turn: state.turn,
-      host,
-      since: now,
-      deadline: now + DEADLINE_MS.connecting,
-    },
-    { kind: "dial", generation, host, session },
-  );
-}
-
-function onTimer(state: ShardState, now: number, random: () => number): Step {
+function onTimer(state: ShardState, now: number, random: () => number, shard: ShardContext): Step {
   if (state.kind === "stopped") return same(state);
   if (state.kind === "waiting") {
     if (now < state.deadline) return same(state);
@@ -158,16 +90,16 @@ function onTimer(state: ShardState, now: number, random: () => number): Step {
   if (!isBeating(state)) {
     return now < state.deadline
       ? same(state)
-      : lose(state, now, random, { by: "us", reason: `${state.kind} timed out` });
+      : lose(state, now, random, shard, { by: "us", reason: `${state.kind} timed out` });
   }
   if (state.kind !== "ready" && now >= state.deadline) {
-    return lose(state, now, random, { by: "us", reason: `${state.kind} timed out` });
+    return lose(state, now, random, shard, { by: "us", reason: `${state.kind} timed out` });
   }
   if (now < state.heartbeat.dueAt) return same(state);
   const verdict = judge(state.heartbeat, now);
   if (verdict === "beat") return sendBeat({ ...state, heartbeat: beat(state.heartbeat, now, random) });
   if (verdict === "grace") return sendBeat({ ...state, heartbeat: beatWithGrace(state.heartbeat, now) });
-  const lost = lose(state, now, random, { by: "us", reason: "heartbeat not acknowledged" });
+  const lost = lose(state, now, random, shard, { by: "us", reason: "heartbeat not acknowledged" });
   return { state: lost.state, effects: [{ kind: "acknowledgementMissed" }, ...lost.effects] };
 }
 
@@ -189,8 +121,8 @@ function onClosed(
     return { state: { ...common(state), kind: "stopped", lastClose: close, since: now }, effects };
   }
   const end = { by: close.by, code: close.code };
-  if (verdict.action === "identify") return lose(state, now, random, { ...end, refused: "backoff" });
-  return lose(state, now, random, { ...end, pauseMs: verdict.pauseMs });
+  if (verdict.action === "identify") return lose(state, now, random, shard, { ...end, refused: "backoff" });
+  return lose(state, now, random, shard, { ...end, pauseMs: verdict.pauseMs });
 }
 
 function onPayload(state: ShardState, payload: Payload, now: number, random: () => number, shard: ShardContext): Step {
@@ -208,25 +140,26 @@ function onPayload(state: ShardState, payload: Payload, now: number, random: () 
         : step({ ...state, heartbeat }, { kind: "acknowledged", latencyMs });
     }
     case OPCODE.HELLO:
-      return onHello(state, payload.d, now, random);
+      return onHello(state, payload.d, now, random, shard);
     case OPCODE.RECONNECT:
-      return lose(state, now, random, { by: "us", reason: "asked to reconnect", ordered: true });
+      return lose(state, now, random, shard, { by: "us", reason: "asked to reconnect", ordered: true });
     case OPCODE.INVALID_SESSION: {
       const reason = "session invalid";
       if (payload.d === true && state.session !== null) {
-        return lose(state, now, random, { by: "us", reason, ordered: true, backsOff: true });
+        return lose(state, now, random, shard, { by: "us", reason, ordered: true, backsOff: true });
       }
-      return lose(state, now, random, { by: "us", reason, refused: "spread" });
+      return lose(state, now, random, shard, { by: "us", reason, refused: "spread" });
     }
     default:
       return same(state);
   }
 }
 
-function onHello(state: ShardState, data: unknown, now: number, random: () => number): Step {
+function onHello(state: ShardState, data: unknown, now: number, random: () => number, shard: ShardContext): Step {
   if (state.kind !== "awaitingHello") return same(state);
   const intervalMs = heartbeatInterval(data);
-  if (intervalMs === undefined) return lose(state, now, random, { by: "us", reason: "HELLO without an interval" });
+  if (intervalMs === undefined)
+    return lose(state, now, random, shard, { by: "us", reason: "HELLO without an interval" });
   const heartbeat = startHeartbeat(intervalMs, now, random);
   const reachable: Effect = { kind: "reachable", host: state.host };
   const { session } = state;
@@ -303,7 +236,7 @@ function onReady(
   shard: ShardContext,
 ): Step {
   const found = readySession(data);
-  if (found === undefined) return lose(state, now, random, { by: "us", reason: "READY without a session" });
+  if (found === undefined) return lose(state, now, random, shard, { by: "us", reason: "READY without a session" });
   const session: Session = { id: found.id, resumeUrl: usableUrl(found.resumeUrl, shard), sequence, liveAt: now };
   return step(
     { ...common(state), kind: "ready", session, heartbeat: state.heartbeat, failedDials: 0, since: now },
@@ -311,103 +244,4 @@ function onReady(
     { kind: "session", what: "started", sequence, replayed: 0 },
     { kind: "dispatch", sequence, type: "READY", data, replayed: false },
   );
-}
-
-/** The resume URL when it may be dialled: a plain ws:// one only where the caller chose the gateway himself. */
-export function usableUrl(url: string | null, shard: { readonly plainAllowed: boolean }): string | null {
-  if (url === null || !URL.canParse(url)) return null;
-  const { protocol } = new URL(url);
-  return protocol === "wss:" || (protocol === "ws:" && shard.plainAllowed) ? url : null;
-}
-
-interface Loss {
-  readonly by: Close["by"];
-  /** Set when we close: the socket still stands. */
-  readonly reason?: string;
-  readonly code?: number | null;
-  readonly pauseMs?: number;
-  /** Discord told us to go: no fault of the host's. */
-  readonly ordered?: boolean;
-  readonly backsOff?: boolean;
-  /** Discord ended the session; spread: wait 1 to 5 s before the IDENTIFY. */
-  readonly refused?: "backoff" | "spread";
-}
-
-/** A connection has ended or is to end: what remains of the session, and where the shard goes from here. */
-function lose(state: ShardState, now: number, random: () => number, loss: Loss): Step {
-  if (!isConnected(state)) return same(state);
-  const effects: Effect[] = [];
-  if (loss.by === "us") {
-    const reason = loss.reason ?? "";
-    effects.push({ kind: "close", generation: state.generation, code: KEEP_SESSION_CODE, reason });
-  }
-  const beating = isBeating(state);
-  const unreachable = !beating && !loss.ordered && loss.refused === undefined;
-  if (!beating && unreachable) effects.push({ kind: "unreachable", host: state.host });
-  if (state.kind === "identifying" && state.sent) effects.push({ kind: "identifyAnswered" });
-
-  const stable = state.kind === "ready" && now - state.since >= STABLE_MS;
-  const next = backOff(stable ? START : state.backoff, RECONNECT_BACKOFF, random);
-  // An order to reconnect is followed at once (events/gateway-events#reconnect), unless it comes again and again.
-  const delayMs = loss.ordered && !loss.backsOff && next.tries === 1 ? 0 : next.delayMs;
-  const spreadMs = loss.refused === "spread" ? REFUSED_LEAST_MS + REFUSED_SPREAD_MS * random() : 0;
-  const pauseMs = Math.max(spreadMs, loss.pauseMs ?? 0);
-  const notBefore = now + Math.max(delayMs, pauseMs);
-
-  const ended = loss.refused !== undefined || (state.kind === "resuming" && state.lastChance && !loss.ordered);
-  const session = ended ? dropSession(state, effects) : keepSession(state, now);
-  const code = loss.by === "us" ? KEEP_SESSION_CODE : (loss.code ?? null);
-  const after = {
-    ...common(state),
-    session,
-    failedDials: state.kind === "ready" || loss.ordered ? state.failedDials : state.failedDials + 1,
-    backoff: { tries: next.tries, lastMs: next.lastMs },
-    lastClose: { code, by: loss.by, at: now },
-    since: now,
-  } as const;
-  // A dial that met nobody says nothing about the shard, so it keeps its identify turn.
-  const turn = "turn" in state && state.turn && unreachable;
-  if (session !== null || turn) {
-    const asked = awaitDial(
-      { ...after, kind: "waiting", for: "dial", turn, until: notBefore, deadline: notBefore },
-      now,
-      notBefore,
-      pauseMs > 0,
-    );
-    return { state: asked.state, effects: [...effects, ...asked.effects] };
-  }
-  effects.push({ kind: "leaveQueues" });
-  return {
-    state: { ...after, kind: "waiting", for: "pause", turn: false, until: notBefore, deadline: notBefore },
-    effects,
-  };
-}
-
-/** The session after a connection that was no answer to it. Its age counts from the end of its last live connection. */
-function keepSession(state: ShardState, now: number): Session | null {
-  if (state.session === null) return null;
-  const lived = state.kind === "ready" || (state.kind === "resuming" && state.replayed > 0);
-  return lived ? { ...state.session, liveAt: now } : state.session;
-}
-
-/**
- * The only place where a session ends. Discord refused it (op 9 false, 4003, 4007, 4009), we end it (1000), or it was
- * too old for another try. An unreachable host is no reason.
- */
-function dropSession(state: ShardState, effects: Effect[]): null {
-  if (state.session !== null) {
-    effects.push({ kind: "session", what: "dropped", sequence: state.session.sequence, replayed: 0 });
-  }
-  return null;
-}
-
-function stop(state: ShardState, now: number, keep: boolean): Step {
-  if (state.kind === "stopped" && (keep || state.session === null)) return same(state);
-  const effects: Effect[] = [{ kind: "leaveQueues" }];
-  const code = keep ? KEEP_SESSION_CODE : END_SESSION_CODE;
-  const connected = isConnected(state);
-  if (connected) effects.push({ kind: "close", generation: state.generation, code, reason: "stopping" });
-  const session = keep ? keepSession(state, now) : dropSession(state, effects);
-  const lastClose: Close | null = connected ? { code, by: "us", at: now } : state.lastClose;
-  return { state: { ...common(state), kind: "stopped", session, lastClose, since: now }, effects };
 }

@@ -6,11 +6,13 @@ import type { Telemetry } from "../telemetry/telemetry.ts";
 import { closeMeaning } from "./closeCodes.ts";
 import type { Connect, Connection, EdgeRefusal } from "./connection.ts";
 import { delayUntil } from "./delay.ts";
+import type { ShardContext } from "./dialling.ts";
 import type { Compression } from "./inflate.ts";
+import { KEEP_SESSION_CODE } from "./leaving.ts";
 import { createOutbox, OutboxError } from "./outbox.ts";
 import { presenceKeeper } from "./presence.ts";
 import { dialAddress, OPCODE, readPayload } from "./protocol.ts";
-import { initialState, KEEP_SESSION_CODE, reduce, type ShardContext } from "./session.ts";
+import { initialState, reduce } from "./session.ts";
 import {
   type Effect,
   type Input,

@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import type { Secret } from "../../shared/secret.ts";
 import type { Clock } from "../clock.ts";
 import type { StoredSession } from "../ledger/ledger.ts";
-import { usableUrl } from "./session.ts";
+import { usableUrl } from "./protocol.ts";
 import type { Session } from "./sessionState.ts";
 
 /** How far a shard's handlers have come. */

@@ -67,14 +67,14 @@ describe("the identify queue", () => {
     );
   });
 
-  it("allows the way's delay until the answer shows that Discord has counted", () => {
+  it("keeps the key until the answer shows that Discord has counted", () => {
     const queue = queueOf(2);
     queue.inform(info(), 0);
     for (const shard of [0, 1]) queue.ask(shard);
     expect(queue.step(0).dial).toEqual([0]);
     queue.ready(0);
     expect(queue.step(100).send).toEqual([0]);
-    expect(queue.step(100).wakeAt).toBe(100 + 6_500 - 2_000);
+    expect(queue.step(100).wakeAt).toBe(100 + 30_000 - 2_000);
     queue.answered(0, 300);
     expect(queue.step(300).wakeAt).toBe(300 + 5_010 - 2_000);
     expect(queue.step(3_310).dial).toEqual([1]);

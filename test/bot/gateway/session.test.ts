@@ -2,7 +2,8 @@
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { initialState, RECONNECT_BACKOFF, reduce, type ShardContext } from "../../../bot/gateway/session.ts";
+import type { ShardContext } from "../../../bot/gateway/dialling.ts";
+import { initialState, reduce } from "../../../bot/gateway/session.ts";
 import {
   type Effect,
   type Input,
@@ -18,7 +19,7 @@ const SHARD: ShardContext = {
   intents: 1,
   intentNames: ["GUILDS"],
   plainAllowed: false,
-  backoff: RECONNECT_BACKOFF,
+  jitter: "full",
 };
 const SESSION: Session = { id: "s", resumeUrl: "wss://resume.test", sequence: 7, liveAt: 0 };
 const half = () => 0.5;
