@@ -1,10 +1,10 @@
-// What the workflows on GitHub may do in AWS: one role an environment to deploy, one for all to preview.
+// What the workflows on GitHub may do in AWS: a role for each environment, to deploy one stack or to look at all.
 
 /** GitHub's issuer of identity tokens, and the audience that its AWS action asks for (GitHub: OpenID Connect in AWS). */
 export const GITHUB_ISSUER = "token.actions.githubusercontent.com";
 export const GITHUB_AUDIENCE = "sts.amazonaws.com";
-/** The environment on GitHub in which pull requests are previewed. */
-export const PREVIEW = "preview";
+/** Environments on GitHub that only look: preview takes pull requests, drift the main branch alone. */
+export const LOOKING = ["preview", "drift"] as const;
 
 export interface Where {
   readonly project: string;
@@ -187,21 +187,31 @@ function deployRole(where: Where, stack: string): Role {
   };
 }
 
-/** May look at everything and change nothing; it reads the stacks' secrets, so its environment wants a reviewer. */
-function previewRole(where: Where, stacks: readonly string[]): Role {
+/** May look at everything and change nothing. It decrypts the stacks' configuration, so its environment wants a rule. */
+function lookingRole(where: Where, stacks: readonly string[], environment: (typeof LOOKING)[number]): Role {
+  const { project, account, region } = where;
+  const secrets = stacks.map((stack) => `arn:aws:secretsmanager:${region}:${account}:secret:${project}-${stack}-*`);
   return {
-    name: `${where.project}-${PREVIEW}`,
-    environment: PREVIEW,
-    trust: trust(where, PREVIEW),
+    name: `${project}-${environment}`,
+    environment,
+    trust: trust(where, environment),
     attached: ["arn:aws:iam::aws:policy/ReadOnlyAccess"],
     policy: {
       Version: "2012-10-17",
-      Statement: [...state(where, stacks, ["s3:GetObject"]), allow("Registry", ["ecr:GetAuthorizationToken"], ["*"])],
+      Statement: [
+        ...state(where, stacks, ["s3:GetObject"]),
+        allow("Registry", ["ecr:GetAuthorizationToken"], ["*"]),
+        // A refresh compares the values too; a plain preview does not.
+        ...(environment === "drift" ? [allow("StackSecrets", ["secretsmanager:GetSecretValue"], secrets)] : []),
+      ],
     },
   };
 }
 
 /** Every role of the workflows. */
 export function deployRoles(where: Where, stacks: readonly string[]): readonly Role[] {
-  return [...stacks.map((stack) => deployRole(where, stack)), previewRole(where, stacks)];
+  return [
+    ...stacks.map((stack) => deployRole(where, stack)),
+    ...LOOKING.map((environment) => lookingRole(where, stacks, environment)),
+  ];
 }

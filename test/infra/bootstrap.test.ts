@@ -84,6 +84,9 @@ describe("bootstrapSteps", () => {
       "create the role mooring-preview",
       "say what the role mooring-preview may do",
       "let the role mooring-preview use arn:aws:iam::aws:policy/ReadOnlyAccess",
+      "create the role mooring-drift",
+      "say what the role mooring-drift may do",
+      "let the role mooring-drift use arn:aws:iam::aws:policy/ReadOnlyAccess",
     ]);
   });
 
@@ -137,27 +140,30 @@ describe("deployRoles", () => {
   const roles = deployRoles(WHERE, STACKS);
   const text = (name: string): string => JSON.stringify(roles.find((role) => role.name === name));
 
-  it.each(["dev", "prod", "preview"])("let only jobs of this repository's environment %s in", (environment) => {
-    const role = roles.find((each) => each.environment === environment);
-    expect(role?.trust).toEqual({
-      Version: "2012-10-17",
-      Statement: [
-        {
-          Effect: "Allow",
-          Principal: {
-            Federated: "arn:aws:iam::111111111111:oidc-provider/token.actions.githubusercontent.com",
-          },
-          Action: "sts:AssumeRoleWithWebIdentity",
-          Condition: {
-            StringEquals: {
-              "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
-              "token.actions.githubusercontent.com:sub": `repo:owner/name:environment:${environment}`,
+  it.each(["dev", "prod", "preview", "drift"])(
+    "let only jobs of this repository's environment %s in",
+    (environment) => {
+      const role = roles.find((each) => each.environment === environment);
+      expect(role?.trust).toEqual({
+        Version: "2012-10-17",
+        Statement: [
+          {
+            Effect: "Allow",
+            Principal: {
+              Federated: "arn:aws:iam::111111111111:oidc-provider/token.actions.githubusercontent.com",
+            },
+            Action: "sts:AssumeRoleWithWebIdentity",
+            Condition: {
+              StringEquals: {
+                "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
+                "token.actions.githubusercontent.com:sub": `repo:owner/name:environment:${environment}`,
+              },
             },
           },
-        },
-      ],
-    });
-  });
+        ],
+      });
+    },
+  );
 
   it("keep one stack's role away from another's state, secrets and roles", () => {
     expect(text("mooring-deploy-dev")).not.toContain("prod");

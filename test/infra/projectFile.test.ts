@@ -67,16 +67,26 @@ describe.each(["dev", "staging", "prod"])("Pulumi.%s.yaml", (stack) => {
   const file = readYaml(`Pulumi.${stack}.yaml`);
   const config = isRecord(file["config"]) ? file["config"] : {};
 
-  it("holds configuration alone: no salt, no provider of secrets", () => {
-    expect(Object.keys(file)).toEqual(["config"]);
-    expect(JSON.stringify(file)).not.toMatch(/secure|encryption|secretsprovider/);
+  it("holds configuration alone: no salt, no provider of secrets; or, in a deployed copy, what a KMS key encrypted", () => {
+    const { secretsprovider, ...rest } = file;
+    if (secretsprovider === undefined) {
+      expect(Object.keys(file)).toEqual(["config"]);
+      expect(JSON.stringify(file)).not.toMatch(/secure|encryption|secretsprovider/);
+      return;
+    }
+    expect(secretsprovider).toMatch(/^awskms:\/\//);
+    expect(Object.keys(rest).sort()).toEqual(["config", "encryptedkey"]);
   });
 
   it("names its region and tags, and otherwise only declared keys of their types", () => {
     for (const [key, value] of Object.entries(config)) {
       const [namespace, name = ""] = key.split(":");
       if (namespace === "aws") {
-        expect(["region", "defaultTags"]).toContain(name);
+        expect(["region", "defaultTags", "allowedAccountIds"]).toContain(name);
+        continue;
+      }
+      if (isRecord(value) && "secure" in value) {
+        expect(secretKeyNames(), key).toContain(name);
         continue;
       }
       expect(namespace, key).toBe(project.name);

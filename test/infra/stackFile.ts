@@ -52,6 +52,9 @@ export function readStackConfiguration(stack: string): Record<string, string> {
   const values: Record<string, string> = {};
   for (const [key, declared] of Object.entries(project.keys))
     values[`${project.name}:${key}`] = asText(declared.default);
-  for (const [key, value] of Object.entries(config)) values[key] = asText(value);
+  for (const [key, value] of Object.entries(config)) {
+    // What only the CLI can decrypt has a placeholder here, like the secrets that are not set.
+    if (!(isRecord(value) && "secure" in value)) values[key] = asText(value);
+  }
   return values;
 }
