@@ -1,14 +1,20 @@
 // The bot as a child process: started as its container would be, its stdout read line by line, never left behind.
 
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import type { Clock } from "../../bot/clock.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "../..");
 
-/** Children that still run; `endEveryBot` is the last resort of an interrupted rehearsal. */
-const running = new Set<ChildProcess>();
+/** How to kill each bot that still runs; `endEveryBot` is the last resort of an interrupted rehearsal. */
+const running = new Set<() => void>();
+
+/** Makes `endEveryBot` call this too, until the returned function is called. `kill` must be synchronous. */
+export function killedAtTheEnd(kill: () => void): () => void {
+  running.add(kill);
+  return () => running.delete(kill);
+}
 
 export interface BotProcessOptions {
   readonly clock: Clock;
@@ -40,7 +46,7 @@ export const startBot: Launch = ({ clock, environment, stopTimeoutMs, onLine }) 
     env: { ...environment },
     stdio: ["ignore", "pipe", "pipe"],
   });
-  running.add(child);
+  const over = killedAtTheEnd(() => child.kill("SIGKILL"));
   let complaints = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     complaints = (complaints + text).slice(-LONGEST_COMPLAINT);
@@ -50,12 +56,12 @@ export const startBot: Launch = ({ clock, environment, stopTimeoutMs, onLine }) 
   const ended = new Promise<number | NodeJS.Signals>((resolve) => {
     child.on("error", (error) => {
       complaints += String(error);
-      running.delete(child);
+      over();
       resolve(-1);
     });
     // `close` comes after the last line has been read, `exit` may come before.
     child.on("close", (code, signal) => {
-      running.delete(child);
+      over();
       resolve(code ?? signal ?? -1);
     });
   });
@@ -83,5 +89,5 @@ export const startBot: Launch = ({ clock, environment, stopTimeoutMs, onLine }) 
 
 /** Kills whatever still runs, at once. */
 export function endEveryBot(): void {
-  for (const child of running) child.kill("SIGKILL");
+  for (const kill of running) kill();
 }

@@ -12,6 +12,12 @@ export interface Container {
   /** Secret variables with the values that their references lead to. */
   readonly secrets: Readonly<Record<string, string>>;
   readonly stopTimeoutSeconds: number;
+  readonly user: string;
+  readonly readonlyRoot: boolean;
+  readonly init: boolean;
+  readonly droppedCapabilities: readonly string[];
+  /** Program and arguments. */
+  readonly healthCommand: readonly string[];
 }
 
 /** A variable whose value in the rehearsal is not the declared one. */
@@ -31,6 +37,8 @@ function textOf(value: unknown, what: string): string {
   if (typeof value === "string" && value !== "") return value;
   throw new Error(`${what} is ${JSON.stringify(value)}; it must be a text known before anything is deployed`);
 }
+
+const textsOf = (value: unknown): readonly string[] => (Array.isArray(value) ? value.map(String) : []);
 
 const listOf = (value: unknown): readonly Json[] => (Array.isArray(value) ? value.filter(isJson) : []);
 
@@ -66,12 +74,20 @@ export function declaredContainer(program: DeclaredProgram): Container {
   const stopTimeout = definition["stopTimeout"];
   if (typeof stopTimeout !== "number")
     throw new Error("the container has no stopTimeout; ECS would kill it after 30 s");
+  const linux: Json = Object(definition["linuxParameters"]);
+  const healthCommand = textsOf(Object(definition["healthCheck"])["command"]);
+  if (healthCommand[0] !== "CMD") throw new Error("the health check is no CMD; a shell need not be in the image");
   return {
     name: textOf(definition["name"], "the container's name"),
     image: textOf(definition["image"], "the container's image"),
     environment: Object.fromEntries(environment),
     secrets: Object.fromEntries(secrets),
     stopTimeoutSeconds: stopTimeout,
+    user: textOf(definition["user"], "the container's user"),
+    readonlyRoot: definition["readonlyRootFilesystem"] === true,
+    init: linux["initProcessEnabled"] === true,
+    droppedCapabilities: textsOf(Object(linux["capabilities"])["drop"]),
+    healthCommand: healthCommand.slice(1),
   };
 }
 

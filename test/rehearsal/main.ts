@@ -23,6 +23,7 @@ const AT_ONCE = 8;
 
 interface Request {
   readonly stack: StackName;
+  readonly rate: number;
   readonly container: boolean;
   readonly plans: readonly Plan[];
 }
@@ -49,10 +50,10 @@ function readArguments(): Request {
     process.exit(values.help ? 0 : 2);
   }
   const real = values.all ? drills.filter(({ alsoAtRate1 }) => alsoAtRate1).map((drill) => ({ drill, rate: 1 })) : [];
-  return { stack, container: values.container, plans: [...real, ...drills.map((drill) => ({ drill, rate }))] };
+  return { stack, rate, container: values.container, plans: [...real, ...drills.map((drill) => ({ drill, rate }))] };
 }
 
-const { stack, container, plans } = readArguments();
+const { stack, rate, container, plans } = readArguments();
 const interrupt = new AbortController();
 // Each world waits on this signal in several places.
 setMaxListeners(0, interrupt.signal);
@@ -66,7 +67,7 @@ process.on("exit", endEveryBot);
 
 if (container) {
   const { rehearseContainer } = await import("./image/rehearseContainer.ts");
-  process.exit(await rehearseContainer(stack, interrupt.signal));
+  process.exit(await rehearseContainer(stack, rate, interrupt.signal));
 }
 const program = await declareProgram({ stack, secrets: { discordToken: REHEARSED_TOKEN } });
 console.log(deployment(program));

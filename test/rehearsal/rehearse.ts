@@ -4,7 +4,7 @@ import { systemClock } from "../../bot/clock.ts";
 import type { DeclaredProgram } from "../infra/program.ts";
 import { type Drill, LIMITS } from "./drill.ts";
 import { differences, exceptions } from "./report.ts";
-import { type Outcome, runDrill, type Say } from "./runDrill.ts";
+import { type DrillOptions, type Outcome, runDrill, type Say } from "./runDrill.ts";
 
 export interface Plan {
   readonly drill: Drill;
@@ -40,12 +40,17 @@ const estimate = ({ drill, rate }: Plan): number =>
   (drill.quietMs + (drill.lastsMs ?? 0) + (drill.firesMs ?? LIMITS.firesMs) + (drill.clearsMs ?? LIMITS.clearsMs)) /
   rate;
 
-/** Outcomes in the order of the plans. @param atOnce worlds at a time. */
+/**
+ * Outcomes in the order of the plans.
+ * @param atOnce worlds at a time.
+ * @param otherwise how the bot is started and looked at, where it is no plain process.
+ */
 export async function rehearse(
   program: DeclaredProgram,
   plans: readonly Plan[],
   atOnce: number,
   signal: AbortSignal,
+  otherwise: Pick<DrillOptions, "launch" | "statusPort" | "inspect"> = {},
 ): Promise<readonly Outcome[]> {
   const width = Math.max(...plans.map(({ drill }) => drill.name.length));
   const worlds = gate(atOnce);
@@ -67,6 +72,7 @@ export async function rehearse(
     };
     try {
       const outcome = await runDrill(drill, {
+        ...otherwise,
         program,
         clock,
         rate,

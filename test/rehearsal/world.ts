@@ -72,8 +72,8 @@ export interface World extends Pick<Traffic, "asked" | "usersAsk" | "say"> {
   /** Resolves when `condition` holds; rejects with Overdue after `limitMs` of the clock, or when the bot dies. */
   until(what: string, condition: () => boolean, limitMs: number): Promise<void>;
   pass(milliseconds: number): Promise<void>;
-  /** Carries something out every second until `endRepeat`. */
-  repeat(act: () => void): void;
+  /** Carries something out now and every so many ms until `endRepeat`. */
+  repeat(everyMs: number, act: () => void): void;
   endRepeat(): void;
   /** Users begin to ask the bot questions, evenly. */
   openTraffic(): void;
@@ -131,7 +131,7 @@ export async function openWorld(drill: Drill, options: WorldOptions): Promise<Wo
   // How a bot ended that nobody had asked to.
   let died: number | NodeJS.Signals | undefined;
   let replaced: number | NodeJS.Signals = 0;
-  let repeated: (() => void) | undefined;
+  let endRepeat = (): void => {};
   let healthAt = clock.wall();
 
   const look = (): void => {
@@ -142,7 +142,6 @@ export async function openWorld(drill: Drill, options: WorldOptions): Promise<Wo
       health(twin, now);
     }
     twin.advance(now);
-    repeated?.();
     clock.schedule(LOOK_EVERY_MS, look);
   };
   look();
@@ -166,7 +165,7 @@ export async function openWorld(drill: Drill, options: WorldOptions): Promise<Wo
     });
     const limit = performance.now() + START_REAL_MS;
     while (started() === before) {
-      if (died !== undefined) throw new Overdue(`the bot ended with ${died} before it logged bot.started`);
+      if (died !== undefined) throw new Overdue(`${lastWords(lines)}: the bot ended with ${died} as it started`);
       if (performance.now() > limit) throw new Overdue(`the bot did not log bot.started within ${START_REAL_MS} ms`);
       await clock.sleep(LOOK_EVERY_MS, ended);
     }
@@ -199,23 +198,26 @@ export async function openWorld(drill: Drill, options: WorldOptions): Promise<Wo
     async until(what, condition, limitMs) {
       const limit = clock.now() + limitMs;
       while (!condition()) {
-        if (died !== undefined) throw new Overdue(`the bot ended by itself, with ${died}, before ${what}`);
+        if (died !== undefined) throw new Overdue(`${lastWords(lines)}: the bot ended with ${died} before ${what}`);
         if (clock.now() > limit) throw new Overdue(`${Math.round(limitMs / 1_000)} s passed before ${what}`);
         await clock.sleep(LOOK_EVERY_MS, ended);
       }
     },
     pass: (milliseconds) => clock.sleep(milliseconds, ended),
-    repeat(act) {
-      repeated = act;
+    repeat(everyMs, act) {
+      const again = (): void => {
+        act();
+        endRepeat = clock.schedule(everyMs, again);
+      };
+      again();
     },
-    endRepeat() {
-      repeated = undefined;
-    },
+    endRepeat: () => endRepeat(),
     openTraffic: traffic.open,
     async close() {
       const last = bot;
       bot = undefined;
       const how = await last?.stop();
+      endRepeat();
       over.abort(new Error("the drill is over"));
       await discord.stop();
       echo.stop();
@@ -224,6 +226,12 @@ export async function openWorld(drill: Drill, options: WorldOptions): Promise<Wo
       return { how: replaced === 0 ? how : replaced, complaints: complaints.join("\n") };
     },
   };
+}
+
+/** The last that a bot said at error or above. */
+function lastWords(lines: readonly Line[]): string {
+  const last = lines.findLast(({ level }) => level === "error" || level === "fatal");
+  return last === undefined ? "it logged no error" : JSON.stringify(last);
 }
 
 function parseObject(text: string): Line | undefined {

@@ -29,7 +29,7 @@ export const GATEWAY_DRILLS: readonly Drill[] = [
     quietMs: MINUTE_MS,
     firesMs: 16 * MINUTE_MS,
     // Those that come later are dead too.
-    inflict: (world) => world.repeat(() => world.discord.faults.gateway.noAcks("all")),
+    inflict: (world) => world.repeat(1_000, () => world.discord.faults.gateway.noAcks("all")),
     lift(world) {
       world.endRepeat();
       world.discord.faults.gateway.lateAcks("all", 0);

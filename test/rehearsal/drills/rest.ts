@@ -10,7 +10,7 @@ const REPLIES = "POST /channels/{channel_id}/messages";
 const LOGGED_REPLIES = "POST /channels/{channel.id}/messages";
 
 const limitReplies =
-  (scope: "user" | "global" | "shared") =>
+  (scope: "user" | "global") =>
   ({ discord }: World): void =>
     discord.faults.rest.limitNext(REPLIES, Number.POSITIVE_INFINITY, { scope, retryAfterSeconds: 1 });
 
@@ -57,12 +57,17 @@ export const REST_DRILLS: readonly Drill[] = [
     fault: "others have used a resource up; its 429s are no fault of the bot's",
     names: [{ event: "rest.limited", fields: { kind: "shared", route: LOGGED_REPLIES } }],
     quietMs: MINUTE_MS,
-    inflict: limitReplies("shared"),
-    lastsMs: 3 * MINUTE_MS,
-    lift: clear,
+    // Four in 10 s, so that no reply meets more than it can bear.
+    inflict: ({ discord, repeat }) =>
+      repeat(10_000, () => discord.faults.rest.limitNext(REPLIES, 4, { scope: "shared", retryAfterSeconds: 1 })),
+    lastsMs: 6 * MINUTE_MS,
+    lift(world) {
+      world.endRepeat();
+      clear(world);
+    },
     verify: (world) => {
       const { shared } = world.discord.counts.rest.limited;
-      // More than ten a minute, three minutes long: as 429s of the bot's own they would have paged.
+      // More than ten a minute for minutes: as 429s of the bot's own they would have paged.
       return [...identifies(1)(world), ...(shared > 60 ? [] : [`only ${shared} shared 429s came; the drill is void`])];
     },
   },

@@ -1,0 +1,54 @@
+// The bot in a container of its own, restricted as the task definition declares, on this machine's network.
+
+import { spawn, spawnSync } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { createInterface } from "node:readline";
+import { killedAtTheEnd, type Launch } from "../botProcess.ts";
+import type { Container } from "../container.ts";
+import { docker } from "./docker.ts";
+
+/** What the engine itself needs to end a container, on a busy machine, real seconds. */
+const ENGINE_SECONDS = 20;
+
+/** @param name the container's, for whoever wants to look into it. */
+export function containerLaunch(image: string, container: Container, name = `rehearsal-${randomUUID()}`): Launch {
+  return ({ environment, onLine }) => {
+    const child = spawn(
+      "docker",
+      [
+        ...["run", "--rm", "--name", name, "--network", "host", "--user", container.user],
+        ...(container.readonlyRoot ? ["--read-only"] : []),
+        ...(container.init ? ["--init"] : []),
+        ...container.droppedCapabilities.flatMap((capability) => ["--cap-drop", capability]),
+        // By name only: a value on the command line, the token's too, could be read by every user of the machine.
+        ...Object.keys(environment).flatMap((variable) => ["--env", variable]),
+        image,
+      ],
+      { env: { ...process.env, ...environment }, stdio: ["ignore", "pipe", "pipe"] },
+    );
+    const over = killedAtTheEnd(() => spawnSync("docker", ["rm", "--force", name], { stdio: "ignore" }));
+    let complaints = "";
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      complaints = (complaints + text).slice(-10_000);
+    });
+    createInterface({ input: child.stdout, crlfDelay: Number.POSITIVE_INFINITY }).on("line", onLine);
+    const ended = new Promise<number | NodeJS.Signals>((resolve) => {
+      child.on("error", () => resolve(-1));
+      child.on("close", (code, signal) => {
+        over();
+        resolve(code ?? signal ?? -1);
+      });
+    });
+    return {
+      pid: child.pid ?? -1,
+      ended,
+      complaints: () => complaints,
+      signal: (signal) => void docker("kill", "--signal", signal, name),
+      async stop() {
+        // With the image's own stop signal; no clock runs fast for the engine.
+        await docker("stop", "--time", String(container.stopTimeoutSeconds + ENGINE_SECONDS), name);
+        return ended;
+      },
+    };
+  };
+}
