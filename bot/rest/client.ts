@@ -128,6 +128,10 @@ export function createRestClient(
     edge,
     headers: (authenticated) => (authenticated ? authorized : open),
     onUnauthorized: () => options.onUnauthorized(),
+    onHousekeeping: (now) => {
+      cache.sweep(now);
+      return cache.size;
+    },
     onSettled: (call, outcome) => {
       calls.delete(call);
       if (call.message.method === "GET") {

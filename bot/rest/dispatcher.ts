@@ -4,10 +4,10 @@ import type { Cancel, Clock, Random } from "../clock.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import type { Call, Result } from "./call.ts";
 import type { EdgeWatch } from "./edgeWatch.ts";
-import { RestError, unauthorizedError, waitTooLong } from "./errors.ts";
+import { faultError, RestError, refusedError, unauthorizedError, waitTooLong } from "./errors.ts";
 import { GlobalLimit, INVALID_LIMIT } from "./governor.ts";
 import { InvalidWatch } from "./invalidWatch.ts";
-import { Latency, type LatencyStatus } from "./latency.ts";
+import { Latency } from "./latency.ts";
 import type { Entry } from "./queue.ts";
 import { type FaultKind, RetryBudget, retryDelay } from "./retry.ts";
 import { RetryAfterCheck } from "./retryAfterCheck.ts";
@@ -35,6 +35,8 @@ export interface DispatcherOptions {
   /** The headers of every request, with and without the bot's token. */
   readonly headers: (authenticated: boolean) => Readonly<Record<string, string>>;
   readonly onUnauthorized: () => void;
+  /** Forgets what is out of date; how much is still kept. */
+  readonly onHousekeeping: (now: number) => number;
   /** A call has its result or its error, or nobody waits for it any more. */
   readonly onSettled: (call: Call, outcome: Result | RestError | undefined) => void;
 }
@@ -61,15 +63,7 @@ export class Dispatcher {
     options.telemetry.level("RequestsQueued", 0);
   }
 
-  get status(): {
-    readonly unauthorized: boolean;
-    readonly queued: number;
-    readonly inFlight: number;
-    readonly buckets: number;
-    readonly globalPerSecond: number;
-    readonly latencyMs: LatencyStatus;
-    readonly invalid: { readonly count: number; readonly limit: number; readonly level: string };
-  } {
+  get status() {
     const now = this.#options.clock.now();
     return {
       unauthorized: this.#unauthorized,
@@ -197,7 +191,8 @@ export class Dispatcher {
     this.#scheduler.sweep(now);
     this.#invalid.refresh(now);
     this.#check.prune(now);
-    const more = this.#scheduler.lanes > 0 || this.#invalid.budget.count(now) > 0 || this.#check.size > 0;
+    const kept = this.#options.onHousekeeping(now) + this.#scheduler.lanes + this.#check.size;
+    const more = kept + this.#invalid.budget.count(now) > 0;
     this.#housekeeping = more ? this.#options.clock.schedule(HOUSEKEEPING_MS, () => this.#keepHouse()) : undefined;
     this.pump();
   }
@@ -234,6 +229,7 @@ export class Dispatcher {
       this.#options.edge.lost(call, now);
       if (exchange.kind !== "aborted") this.#fault(call, exchange.kind, exchange.sent, undefined, exchange.cause);
     }
+    if (this.#inFlight === 0) this.#options.edge.allBack();
     this.pump();
   }
 
@@ -247,7 +243,8 @@ export class Dispatcher {
     this.#scheduler.answered(entry, now, limits, verdict.kind === "ok");
     if (isInvalid(status, verdict)) {
       this.#invalid.add(now);
-      this.#applyInvalidLevel(now);
+      if (this.#invalid.refusing(now))
+        this.failWaiting((other) => this.#invalid.refusal(other, now, this.#options.clock.wall()));
     }
 
     if (verdict.kind === "ok") {
@@ -304,10 +301,7 @@ export class Dispatcher {
         break;
       default:
     }
-    const errors = typeof json === "object" && json !== null && "errors" in json ? json.errors : undefined;
-    const problem =
-      `${status}${verdict.code === undefined ? "" : ` (${verdict.code})`} ${verdict.message ?? ""}`.trim();
-    this.#fail(call, new RestError(verdict.kind, problem, { route, status, code: verdict.code, errors }));
+    this.#fail(call, refusedError(verdict.kind, route, status, verdict.code, verdict.message, json));
   }
 
   #limited(entry: Entry<Call>, scope: LimitScope, named: number | undefined, now: number, numbers: boolean): void {
@@ -360,10 +354,8 @@ export class Dispatcher {
       this.#scheduler.again(entry, now + delay, now);
       return;
     }
-    const maybe = sent && method !== "GET" ? "; it may have been carried out" : "";
-    const what = { network: "the connection failed", timeout: "no answer in time", badResponse: "broken answer" };
-    const problem = fault === "serverError" ? `Discord answered ${status}` : what[fault];
-    this.#fail(call, new RestError(fault, problem + maybe, { route: call.route.name, status, code, cause }));
+    const maybe = sent && method !== "GET";
+    this.#fail(call, faultError(fault, maybe, { route: call.route.name, status, code, cause }));
   }
 
   #loseToken(route: string): void {
@@ -375,13 +367,6 @@ export class Dispatcher {
     });
     this.failWaiting((call) => (call.authenticated ? unauthorizedError(call.route.name) : undefined));
     this.#options.onUnauthorized();
-  }
-
-  #applyInvalidLevel(now: number): void {
-    const { clock } = this.#options;
-    const level = this.#invalid.budget.level(now);
-    if (level === "ok" || level === "warn") return;
-    this.failWaiting((call) => this.#invalid.refusal(call, now, clock.wall()));
   }
 
   #succeed(call: Call, result: Result): void {

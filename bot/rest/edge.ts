@@ -1,4 +1,14 @@
 // The edge breaker: Discord's edge blocks the address (or one route), so everything waits and one probe asks again.
+//
+// The first answer of the edge looks the same whether the address is blocked or one route (observed of invites), so it
+// counts as the address's until something proves that others pass. A question of our own would be a second request to
+// what is mostly a banned address, and each may prolong the ban; the proof is what was sent anyhow:
+// - a request on another route, sent after the blocked one and let through, before or after the edge's answer came in:
+//   only that route is blocked, at once and for no request;
+// - one sent before it may have passed before the ban began, as it does whenever a busy address gets banned. Once all
+//   that was under way is back, none of it blocked, that is reason enough to bring the first probe forward; a ban of
+//   the address would have met some of it in most cases.
+// With nothing else under way there is no proof, and the rest waits for the first probe like the route itself.
 
 /** Why a probe's wait is what it is: the ban's own Retry-After, or a guess that grows. */
 const OBEYED_MS = 600_000;
@@ -26,8 +36,15 @@ interface WholeBan extends Ban {
   readonly route: string | undefined;
   /** When the request that met the edge was sent. */
   readonly sentAt: number;
-  /** An early probe for the question whether only the route is banned: not asked for, due, or spent. */
-  readonly early: "no" | "due" | "spent";
+  /** The first probe brought forward: no reason for it, once all that is under way is back, now, or done with. */
+  readonly early: "no" | "afterThese" | "now" | "spent";
+}
+
+/** The API let a request through. */
+interface Pass {
+  readonly route: string;
+  /** When the newest such request was sent. */
+  readonly sentAt: number;
 }
 
 /** What to do next; the driver carries it out. */
@@ -46,6 +63,9 @@ export type EdgeGate =
 export class EdgeBreaker {
   #whole: WholeBan | undefined;
   readonly #routes = new Map<string, Ban>();
+  /** The routes that passed last: the latest, and the latest other one. */
+  #lastPass: Pass | undefined;
+  #otherPass: Pass | undefined;
 
   /** Whether the whole address is banned. */
   get banned(): boolean {
@@ -62,18 +82,18 @@ export class EdgeBreaker {
     const [first] = this.#routes;
     const ban = this.#whole ?? first?.[1];
     if (ban === undefined) return undefined;
-    return { route: this.#whole ? undefined : first?.[0], since: ban.since, until: ban.endsAt ?? ban.probeAt };
+    return { route: this.#whole ? undefined : first?.[0], since: ban.since, until: closedUntil(ban) };
   }
 
   /** Whether a request on this route may go. */
   gate(now: number, route: string): EdgeGate {
     if (this.#whole !== undefined) {
-      return { kind: "shut", until: Math.max(this.#whole.endsAt ?? this.#whole.probeAt, now), whole: true };
+      return { kind: "shut", until: Math.max(closedUntil(this.#whole), now), whole: true };
     }
     const ban = this.#routes.get(route);
     if (ban === undefined) return { kind: "open" };
     if (!ban.probing && ban.probeAt <= now) return { kind: "probe" };
-    return { kind: "shut", until: Math.max(ban.endsAt ?? ban.probeAt, now), whole: false };
+    return { kind: "shut", until: Math.max(closedUntil(ban), now), whole: false };
   }
 
   /** A request on a banned route goes as its probe. */
@@ -85,13 +105,13 @@ export class EdgeBreaker {
   /** When the driver should next send GET /gateway; undefined when nothing asks for it. */
   probeAt(): number | undefined {
     if (this.#whole === undefined || this.#whole.probing) return undefined;
-    return this.#whole.early === "due" ? 0 : this.#whole.probeAt;
+    return this.#whole.early === "now" ? 0 : this.#whole.probeAt;
   }
 
   /** The driver sends the probe now. */
   probing(): void {
     if (this.#whole === undefined) return;
-    this.#whole = { ...this.#whole, probing: true, early: this.#whole.early === "due" ? "spent" : this.#whole.early };
+    this.#whole = { ...this.#whole, probing: true, early: "spent" };
   }
 
   /** An edge answer to a request on `route`, sent at `sentAt`. */
@@ -104,6 +124,11 @@ export class EdgeBreaker {
     }
     if (this.#whole === undefined) {
       const ban = { since: now, ...wait(now, retryAfterMs, 0, random) };
+      const other = this.#lastPass?.route === route ? this.#otherPass : this.#lastPass;
+      if (other !== undefined && other.sentAt > sentAt) {
+        this.#routes.set(route, ban);
+        return { kind: "banned", route, retryAfterMs };
+      }
       this.#whole = { ...ban, route, sentAt, early: "no" };
       return { kind: "banned", route: undefined, retryAfterMs };
     }
@@ -113,7 +138,7 @@ export class EdgeBreaker {
     this.#whole = {
       ...this.#whole,
       ...(longer ? { endsAt: again.endsAt, probeAt: Math.max(again.probeAt, this.#whole.probeAt) } : {}),
-      route: this.#whole.route === route ? route : undefined,
+      ...(this.#whole.route === route ? {} : { route: undefined, early: "spent" }),
     };
     return { kind: "extended", route: undefined };
   }
@@ -143,8 +168,16 @@ export class EdgeBreaker {
       this.#routes.set(route, { ...ban, probing: false, probeAt: now + jittered(FIRST_GAP_MS, random) });
   }
 
+  /** Nothing that was sent is under way any more; whether the next probe's time has changed by it. */
+  allBack(): boolean {
+    if (this.#whole?.early !== "afterThese" || this.#whole.probing) return false;
+    this.#whole = { ...this.#whole, early: "now" };
+    return true;
+  }
+
   /** The API answered a request on `route` that was sent at `sentAt`. */
   passed(now: number, route: string, sentAt: number): readonly EdgeEffect[] {
+    this.#remember(route, sentAt);
     const routeBan = this.#routes.get(route);
     if (routeBan?.probing) {
       this.#routes.delete(route);
@@ -152,11 +185,19 @@ export class EdgeBreaker {
     }
     const whole = this.#whole;
     if (whole === undefined || whole.route === undefined || whole.route === route) return [];
-    // Sent after the one that was blocked and yet let through: only that route is blocked.
     if (sentAt > whole.sentAt) return this.#narrow(now, whole);
-    // Sent before it, this may have passed before the ban began. Worth one early probe, not more.
-    if (whole.early === "no" && !whole.probing) this.#whole = { ...whole, early: "due" };
+    if (whole.early === "no") this.#whole = { ...whole, early: "afterThese" };
     return [];
+  }
+
+  #remember(route: string, sentAt: number): void {
+    const last = this.#lastPass;
+    if (last?.route === route) {
+      if (sentAt > last.sentAt) this.#lastPass = { route, sentAt };
+      return;
+    }
+    this.#otherPass = last;
+    this.#lastPass = { route, sentAt };
   }
 
   /** The address passes. A ban that only one route met, and whose end is not reached, stays with that route. */
@@ -172,6 +213,11 @@ export class EdgeBreaker {
   }
 }
 
+/** Until when nothing passes, as far as is known. */
+function closedUntil({ endsAt, probeAt }: Ban): number {
+  return Math.max(endsAt ?? probeAt, probeAt);
+}
+
 function jittered(gap: number, random: number): number {
   return Math.ceil(gap * (1 + JITTER * random));
 }
@@ -184,6 +230,6 @@ function wait(
 ): Pick<Ban, "endsAt" | "probeAt" | "probing" | "failed"> {
   const named = retryAfterMs !== undefined && retryAfterMs > 0 ? retryAfterMs : undefined;
   const gap = jittered(Math.min(FIRST_GAP_MS * 2 ** failed, LONGEST_GAP_MS), random);
-  const probeAfter = named !== undefined && named <= OBEYED_MS ? named : gap;
+  const probeAfter = named === undefined ? gap : named <= OBEYED_MS ? named : Math.min(named, gap);
   return { endsAt: named === undefined ? undefined : now + named, probeAt: now + probeAfter, probing: false, failed };
 }

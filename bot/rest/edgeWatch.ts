@@ -104,6 +104,11 @@ export class EdgeWatch {
     this.#apply(this.#breaker.passed(now, call.route.name, call.sentAt), null);
   }
 
+  /** Nothing is under way any more. */
+  allBack(): void {
+    if (this.#breaker.allBack()) this.#arm();
+  }
+
   /** A request on a route ended without any answer: if it was the route's probe, the next may be. */
   lost(call: Call, now: number): void {
     this.#breaker.routeLost(now, call.route.name, this.#options.random());

@@ -94,3 +94,28 @@ export function waitTooLong(route: string, wait: number, until: number): RestErr
     until,
   });
 }
+
+/** Discord's refusal of one request. `json` is its body, for what it says about each field. */
+export function refusedError(
+  kind: "forbidden" | "missing" | "clientError",
+  route: string,
+  status: number,
+  code: number | undefined,
+  message: string | undefined,
+  json: unknown,
+): RestError {
+  const errors = typeof json === "object" && json !== null && "errors" in json ? json.errors : undefined;
+  const problem = `${status}${code === undefined ? "" : ` (${code})`} ${message ?? ""}`.trim();
+  return new RestError(kind, problem, { route, status, code, errors });
+}
+
+/** The last attempt brought no usable answer. `maybe`: the request may have been carried out all the same. */
+export function faultError(
+  fault: "network" | "timeout" | "badResponse" | "serverError",
+  maybe: boolean,
+  details: RestErrorDetails,
+): RestError {
+  const what = { network: "the connection failed", timeout: "no answer in time", badResponse: "broken answer" };
+  const problem = fault === "serverError" ? `Discord answered ${details.status}` : what[fault];
+  return new RestError(fault, problem + (maybe ? "; it may have been carried out" : ""), details);
+}

@@ -39,6 +39,12 @@ export class InvalidWatch {
     });
   }
 
+  /** Whether any call is refused at this level. */
+  refusing(now: number): boolean {
+    const level = this.budget.level(now);
+    return level !== "ok" && level !== "warn";
+  }
+
   /** The error of a call that is refused at this level, or undefined. */
   refusal(call: Call, now: number, wallNow: number): RestError | undefined {
     const level = this.budget.level(now);

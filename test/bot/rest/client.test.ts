@@ -2,7 +2,7 @@
 
 import { afterEach, describe, expect, it } from "vitest";
 import { EdgeBanned, RestError } from "../../../bot/rest/client.ts";
-import { type FakeDiscord, id, limits, type Reply, type Setting, setting, TOKEN, until } from "./harness.ts";
+import { type FakeDiscord, id, limits, type Reply, type Setting, setting, soon, TOKEN, until } from "./harness.ts";
 
 const open: Setting[] = [];
 async function given(...parameters: Parameters<typeof setting>): Promise<Setting> {
@@ -17,7 +17,7 @@ afterEach(async () => {
 const ok = (body: unknown = {}): Reply => ({ status: 200, headers: { via: "1.1 google" }, body });
 const messages = (channel: number): string => `/channels/${id(channel)}/messages`;
 const failure = async (promise: Promise<unknown>): Promise<unknown> =>
-  promise.then(
+  soon(promise).then(
     () => expect.unreachable("it succeeded"),
     (error: unknown) => error,
   );

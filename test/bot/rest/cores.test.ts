@@ -231,6 +231,7 @@ describe("EdgeBreaker", () => {
     ["a short Retry-After is obeyed exactly", 5000, 6000],
     ["10 min still is", 600_000, 601_000],
     ["a longer one is asked about after 60 s", 3_600_000, 61_000],
+    ["and so is one just above 10 min", 600_001, 61_000],
     ["none at all: 60 s", undefined, 61_000],
     ["a zero counts as none", 0, 61_000],
   ])("%s", (_, retryAfterMs, probeAt) => {
@@ -275,16 +276,44 @@ describe("EdgeBreaker", () => {
     expect(breaker.passed(31_050, ROUTE, 31_000)).toMatchObject([{ kind: "cleared", route: ROUTE }]);
   });
 
-  it("asks once, early, when another that was sent before passes", () => {
+  it("asks once, early, when all that was under way passes", () => {
     const breaker = banned(30_000);
     expect(breaker.passed(1100, OTHER, 850)).toEqual([]);
     expect(breaker.banned).toBe(true);
+    expect(breaker.probeAt()).toBe(31_000);
+    expect(breaker.allBack()).toBe(true);
     expect(breaker.probeAt()).toBe(0);
     breaker.probing();
     breaker.probeFailed(1150, 30_000, 0);
     expect(breaker.probeAt()).toBe(31_150);
     breaker.passed(1200, OTHER, 860);
+    expect(breaker.allBack()).toBe(false);
     expect(breaker.probeAt()).toBe(31_150);
+  });
+
+  it("asks nothing early when another met the edge too, or nothing else was under way", () => {
+    const busy = banned(30_000);
+    busy.passed(1100, OTHER, 850);
+    busy.hit(1110, "GET /c", 860, 30_000, 0);
+    expect(busy.allBack()).toBe(false);
+    expect(busy.probeAt()).toBe(31_110);
+    const quiet = banned(undefined);
+    expect(quiet.allBack()).toBe(false);
+    expect(quiet.probeAt()).toBe(61_000);
+  });
+
+  it.each([
+    ["sent after the blocked one and back before it: only the route", OTHER, 950, false],
+    ["sent before it: the address, until proven otherwise", OTHER, 850, true],
+    ["on the same route: no proof", ROUTE, 950, true],
+  ])("%s", (_, route, sentAt, whole) => {
+    const breaker = new EdgeBreaker();
+    breaker.passed(980, route, sentAt);
+    breaker.passed(990, ROUTE, 960);
+    const effect = breaker.hit(1000, ROUTE, 900, 30_000, 0);
+    expect(effect).toEqual({ kind: "banned", route: whole ? undefined : ROUTE, retryAfterMs: 30_000 });
+    expect(breaker.banned).toBe(whole);
+    expect(breaker.gate(1000, OTHER).kind).toBe(whole ? "shut" : "open");
   });
 
   it("does not narrow once two routes met the edge", () => {

@@ -176,6 +176,13 @@ export async function setting(
   };
 }
 
+/** A promise that must settle by itself: one that hangs fails its test in 10 s of real time, and with that reason. */
+export function soon<Value>(promise: Promise<Value>): Promise<Value> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error("it neither succeeded nor failed within 10 s")), 10_000);
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
 /** Ids that look like Discord's. */
 export const id = (number: number): string => String(900_000_000_000_000_000n + BigInt(number));
 
