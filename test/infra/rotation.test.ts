@@ -1,8 +1,10 @@
 // Rotating a burned address: the plan between two configurations is exactly the one that is promised.
 
 import { describe, expect, it } from "vitest";
+import { awaitProof, type EgressLine, quotaProblem } from "../../infra/tools/egressProof.ts";
 import { rotate } from "../../infra/tools/rotation.ts";
-import { type DeclaredProgram, declareProgram, type StackName } from "./program.ts";
+import { virtualClock } from "../virtualClock.ts";
+import { type DeclaredProgram, declaredOnce, type StackName } from "./program.ts";
 
 /** Inputs that AWS cannot change on a living resource, of the types that a rotation touches. */
 const REPLACING: Readonly<Record<string, readonly string[]>> = {
@@ -51,7 +53,12 @@ function plan(from: DeclaredProgram, to: DeclaredProgram): Plan {
 }
 
 async function rotation(stack: StackName, from: Record<string, string>, to: Record<string, string>): Promise<Plan> {
-  return plan(await declareProgram({ stack, config: from }), await declareProgram({ stack, config: to }));
+  // By digest: the bot's files, and with them the tag of a build, may change while this runs.
+  const image = { imageSource: "digest", imageDigest: `sha256:${"d".repeat(64)}` };
+  return plan(
+    await declaredOnce({ stack, config: { ...image, ...from } }),
+    await declaredOnce({ stack, config: { ...image, ...to } }),
+  );
 }
 
 const GREEN = { egressSlots: '{"green":{}}', egressSlot: "green" };
@@ -112,7 +119,7 @@ describe("rotation", () => {
   });
 
   it("tells the parked addresses and what they cost", async () => {
-    const { outputs } = await declareProgram({ stack: "prod", config: BLUE });
+    const { outputs } = await declaredOnce({ stack: "prod", config: BLUE });
     expect(outputs).toMatchObject({
       egressSlot: "blue",
       parkedAddresses: { green: { a: expect.stringMatching(/^203\.0\.113\./) } },
@@ -179,6 +186,79 @@ describe("rotate", () => {
       if (flag === "--path") slots[path.replace("egressSlots.", "")] = value;
     }
     const config = { egressSlots: JSON.stringify(slots), egressSlot: "blue" };
-    expect((await declareProgram({ stack: "prod", config })).outputs["egressSlot"]).toBe("blue");
+    expect((await declaredOnce({ stack: "prod", config })).outputs["egressSlot"]).toBe("blue");
+  });
+});
+
+describe("quotaProblem", () => {
+  const slots = { green: {}, blue: {} };
+  it.each<[what: string, limit: number, used: number, to: string, zones: readonly string[], says: RegExp | undefined]>([
+    ["a new slot with room for its address", 5, 4, "red", ["a"], undefined],
+    ["a new slot with room for both", 5, 3, "red", ["a", "b"], undefined],
+    ["a new slot without room", 5, 5, "red", ["a"], /has 5 of 5 Elastic IPs and red needs 1 more/],
+    ["a new slot with room for one of two", 5, 4, "red", ["a", "b"], /red needs 2 more/],
+    ["a parked slot, which has its address", 5, 5, "blue", ["a"], undefined],
+    ["a limit that AWS does not tell", Number.NaN, 1, "red", ["a"], /NaN/],
+  ])("of %s", (_, limit, used, to, zones, says) => {
+    const problem = quotaProblem({ limit, used }, slots, to, zones);
+    if (says === undefined) expect(problem).toBeUndefined();
+    else expect(problem).toMatch(says);
+  });
+});
+
+describe("awaitProof", () => {
+  const NEW = "203.0.113.9";
+
+  /** The lines come at their times, in ms after the rotation began; the alarm ends at `alarmEndsAt`. */
+  async function proofOf(lines: readonly EgressLine[], alarmEndsAt = 0) {
+    const clock = virtualClock(0);
+    const proof = awaitProof([NEW], 0, {
+      wall: () => clock.wall(),
+      sleep: (milliseconds) => clock.sleep(milliseconds),
+      lines: async (since) => lines.filter(({ at }) => at >= since && at <= clock.wall()),
+      alarm: async () => (clock.wall() < alarmEndsAt ? "ALARM" : "OK"),
+    });
+    let settled = false;
+    void proof.finally(() => {
+      settled = true;
+    });
+    for (let minute = 0; minute < 30 && !settled; minute++) await clock.advance(60_000);
+    return proof;
+  }
+  const line = (at: number, event: EgressLine["event"], address = NEW): EgressLine => ({ at, event, address });
+
+  it.each<[what: string, lines: readonly EgressLine[], alarmEndsAt: number, tookMs: number]>([
+    ["the bot is seen from the new address", [line(25_000, "egress.proven")], 0, 30_000],
+    [
+      "the old task was seen from it, unexpectedly, and the new one is at home",
+      [line(5_000, "egress.mismatch"), line(25_000, "egress.proven")],
+      0,
+      30_000,
+    ],
+    ["an old ban is behind", [line(5_000, "edge.banned"), line(25_000, "egress.proven")], 0, 30_000],
+    ["the alarm has ended too", [line(25_000, "egress.proven")], 120_000, 120_000],
+  ])("comes when %s", async (_, lines, alarmEndsAt, tookMs) => {
+    expect(await proofOf(lines, alarmEndsAt)).toEqual({ ok: true, address: NEW, tookMs });
+  });
+
+  it.each<[what: string, lines: readonly EgressLine[], alarmEndsAt: number, says: RegExp]>([
+    ["nobody says anything", [], 0, /has not said within 15 minutes.*egressEchoUrl/],
+    [
+      "the bot is seen from the old address",
+      [line(5_000, "egress.proven", "203.0.113.1")],
+      0,
+      /203\.0\.113\.1 and not from/,
+    ],
+    ["the bot is seen from elsewhere", [line(5_000, "egress.mismatch", "198.51.100.1")], 0, /198\.51\.100\.1 and not/],
+    [
+      "the new address is banned as well",
+      [line(5_000, "egress.proven"), line(8_000, "edge.banned")],
+      0,
+      /banned by Discord's edge too/,
+    ],
+    ["the alarm stays", [line(5_000, "egress.proven")], Number.POSITIVE_INFINITY, /EgressMismatch has been on/],
+  ])("fails when %s", async (_, lines, alarmEndsAt, says) => {
+    const proof = await proofOf(lines, alarmEndsAt);
+    expect(proof.ok ? "" : proof.problem).toMatch(says);
   });
 });
