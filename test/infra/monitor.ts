@@ -88,6 +88,9 @@ export async function runStack(run: StackRun, heard: (registration: Registration
   await pulumi.runtime.setMocks(run.mocks, run.project, run.stack);
   pulumi.runtime.setAllConfig({ ...run.configuration }, [...run.secretKeys]);
   listener = heard;
+  // Pulumi writes a stack trace for each of its thousands of promises, which is most of what a run takes.
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
   let failure: { readonly cause: unknown } | undefined;
   // Pulumi rejects promises of its own when a program throws, which nobody else could catch.
   const guarded = async (): Promise<Record<string, unknown>> => {
@@ -104,6 +107,7 @@ export async function runStack(run: StackRun, heard: (registration: Registration
     if (failure !== undefined) throw failure.cause;
     return outputs;
   } finally {
+    Error.stackTraceLimit = stackTraceLimit;
     listener = undefined;
   }
 }

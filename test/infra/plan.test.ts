@@ -2,11 +2,11 @@
 
 import { describe, expect, it } from "vitest";
 import { planLines } from "./plan.ts";
-import { declareProgram } from "./program.ts";
+import { declaredOnce } from "./program.ts";
 
 describe("planLines", () => {
   it("names every resource of the stack once, under its component", async () => {
-    const program = await declareProgram({ stack: "dev" });
+    const program = await declaredOnce({ stack: "dev" });
     const lines = planLines(program);
     for (const { type, name } of program.resources) {
       if (type.startsWith("mooring:") || type.startsWith("pulumi:")) continue;
@@ -20,7 +20,7 @@ describe("planLines", () => {
   });
 
   it("marks protected addresses and adds the cost up", async () => {
-    const text = planLines(await declareProgram({ stack: "prod" })).join("\n");
+    const text = planLines(await declaredOnce({ stack: "prod" })).join("\n");
     expect(text).toMatch(/Eip +mooring-prod-address-green-a {2}\(protected\)/);
     expect(text).toMatch(/1 x NAT gateway +32\.85 +32\.85/);
     expect(text).toMatch(/together +5\d\.\d\d +4\d\.\d\d/);

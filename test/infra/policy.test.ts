@@ -2,14 +2,14 @@
 
 import { beforeAll, describe, expect, it } from "vitest";
 import { POLICIES, type Policy, raisingParts } from "./policy.ts";
-import { type DeclaredProgram, declareProgram, type RecordedResource, type StackName } from "./program.ts";
+import { type DeclaredProgram, declaredOnce, type RecordedResource, type StackName } from "./program.ts";
 
 const STACKS: readonly StackName[] = ["dev", "staging", "prod"];
 const declared: DeclaredProgram[] = [];
 beforeAll(async () => {
-  for (const stack of STACKS) declared.push(await declareProgram({ stack }));
+  for (const stack of STACKS) declared.push(await declaredOnce({ stack }));
   declared.push(
-    await declareProgram({
+    await declaredOnce({
       stack: "prod",
       config: {
         natZones: '["a","b"]',

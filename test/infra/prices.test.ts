@@ -2,10 +2,10 @@
 
 import { describe, expect, it } from "vitest";
 import { monthlyCost } from "../../infra/prices.ts";
-import { declareProgram, type StackName } from "./program.ts";
+import { declaredOnce, type StackName } from "./program.ts";
 
 async function cost(stack: StackName, config: Readonly<Record<string, string>> = {}) {
-  const lines = monthlyCost((await declareProgram({ stack, config })).resources);
+  const lines = monthlyCost((await declaredOnce({ stack, config })).resources);
   const sum = (key: "usdPerMonth" | "usdPerMonthFreeTier") => lines.reduce((total, line) => total + line[key], 0);
   return { lines, list: sum("usdPerMonth"), withFreeTier: sum("usdPerMonthFreeTier") };
 }

@@ -6,6 +6,7 @@ import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { secretNames, VARIABLES } from "../../shared/environment.ts";
 import {
   type DeclaredProgram,
+  declaredOnce,
   declareProgram,
   PLACEHOLDER_SECRETS,
   type RecordedResource,
@@ -17,7 +18,7 @@ const STACKS: readonly StackName[] = ["dev", "staging", "prod"];
 const declared = new Map<StackName, DeclaredProgram>();
 
 beforeAll(async () => {
-  for (const stack of STACKS) declared.set(stack, await declareProgram({ stack }));
+  for (const stack of STACKS) declared.set(stack, await declaredOnce({ stack }));
 });
 afterEach(() => process.chdir(REPOSITORY_ROOT));
 
@@ -273,7 +274,7 @@ describe("a wrong configuration", () => {
 describe("settings that shape the graph", () => {
   it("takes an image by digest without Docker", async () => {
     const imageDigest = `sha256:${"d".repeat(64)}`;
-    const program = await declareProgram({ stack: "prod", config: { imageSource: "digest", imageDigest } });
+    const program = await declaredOnce({ stack: "prod", config: { imageSource: "digest", imageDigest } });
     expect(ofType(program, "docker:index/image:Image")).toEqual([]);
     expect(String(container(program)["image"])).toMatch(new RegExp(`/mooring-prod@${imageDigest}$`));
   });
@@ -282,7 +283,7 @@ describe("settings that shape the graph", () => {
     ["arm64", "linux/arm64", "ARM64"],
     ["x86_64", "linux/amd64", "X86_64"],
   ])("%s drives the image's platform and the task's", async (architecture, platform, cpuArchitecture) => {
-    const program = await declareProgram({ stack: "prod", config: { architecture } });
+    const program = await declaredOnce({ stack: "prod", config: { architecture } });
     const image = one(program, "docker:index/image:Image").inputs;
     expect(image["build"]).toMatchObject({ platform });
     expect(image["imageName"]).toMatch(new RegExp(`-${architecture}$`));
@@ -292,7 +293,7 @@ describe("settings that shape the graph", () => {
   });
 
   it("encrypts topics, logs and secrets with the stack's key, and lets alarms use it", async () => {
-    const program = await declareProgram({ stack: "prod", config: { customerKey: "true" } });
+    const program = await declaredOnce({ stack: "prod", config: { customerKey: "true" } });
     const key = one(program, "aws:kms/key:Key");
     const arn = key.outputs["arn"];
     for (const topic of ofType(program, "aws:sns/topic:Topic")) expect(topic.inputs["kmsMasterKeyId"]).toBe(arn);
@@ -303,7 +304,7 @@ describe("settings that shape the graph", () => {
   });
 
   it("records flows, watches a budget and shows alarms in Slack when asked", async () => {
-    const program = await declareProgram({
+    const program = await declaredOnce({
       stack: "prod",
       config: { flowLogs: "true", monthlyBudgetUsd: "80", slackTeamId: "T01234567", slackChannelId: "C01234567" },
     });
@@ -316,7 +317,7 @@ describe("settings that shape the graph", () => {
 
   it("tells a Discord channel what reaches a person, by a webhook that stays secret", async () => {
     const discordWebhookUrl = "https://discord.com/api/webhooks/1/placeholder";
-    const program = await declareProgram({ stack: "prod", secrets: { discordWebhookUrl } });
+    const program = await declaredOnce({ stack: "prod", secrets: { discordWebhookUrl } });
     const destination = one(program, "aws:cloudwatch/eventApiDestination:EventApiDestination");
     expect(destination.secretInputs).toEqual(["invocationEndpoint"]);
     const rule = ofType(program, "aws:cloudwatch/eventRule:EventRule").find(({ name }) => name.endsWith("-discord"));
@@ -326,7 +327,7 @@ describe("settings that shape the graph", () => {
   });
 
   it("gives the chat bot its keys by reference and its variables as text, and pages when the keys are spent", async () => {
-    const program = await declareProgram({
+    const program = await declaredOnce({
       stack: "prod",
       config: { variables: '{"UPSTREAM_MODEL":"a/model"}', egressEchoUrl: "" },
       secrets: { upstreamKeys: "placeholder-key" },
@@ -342,7 +343,7 @@ describe("settings that shape the graph", () => {
   });
 
   it("uses an address brought along, and allocates none in its place", async () => {
-    const program = await declareProgram({
+    const program = await declaredOnce({
       stack: "staging",
       config: { egressSlots: '{"green":{"allocationId":"eipalloc-0123456789abcdef0"}}' },
     });

@@ -79,6 +79,16 @@ export function declareProgram(options: DeclareOptions): Promise<DeclaredProgram
   return run;
 }
 
+const known = new Map<string, Promise<DeclaredProgram>>();
+
+/** The same program for the same options, declared once; for whoever only looks at it. */
+export function declaredOnce(options: DeclareOptions): Promise<DeclaredProgram> {
+  const key = JSON.stringify(options);
+  const program = known.get(key) ?? declareProgram(options);
+  known.set(key, program);
+  return program;
+}
+
 async function declare(options: DeclareOptions): Promise<DeclaredProgram> {
   const { name: project } = readProject();
   const qualified = (key: string): string => (key.includes(":") ? key : `${project}:${key}`);
