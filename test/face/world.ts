@@ -25,8 +25,9 @@ const RATE = 12;
 /** For what depends on a close frame: the bot gives a kept session's socket 400 ms, which at a high rate is a moment. */
 export const UNHURRIED = { rate: 3 };
 // A hang ends a test here, in real ms, below the test's own limit; no test waits for it.
-const HANG_MS = 40_000;
-const WORLD_ENDS_MS = 55_000;
+const HANG_MS = 90_000;
+const WORLD_ENDS_MS = 110_000;
+const TEST_ENDS_MS = 120_000;
 
 /** GUILDS and GUILD_MEMBERS, of which the second is privileged (events/gateway#privileged-intents). */
 export const REMOTE_MEMBERS = (1 << 0) | (1 << 1);
@@ -74,65 +75,73 @@ export interface WorldOptions extends Partial<Omit<SimulatedDiscordOptions, "clo
 
 /** One promise of the outer face as a test: runs beside its neighbours, and holds every line and file to the rules. */
 export function promise(title: string, options: WorldOptions, body: (world: World) => Promise<void>): void {
-  it.concurrent(title, async () => {
-    const { excused = [], rate = RATE, ...simulated } = options;
-    const originMs = Date.now();
-    const clock = systemClock(rate, originMs);
-    const discord = await startSimulatedDiscord({
-      clock,
-      token: TOKEN,
-      privilegedIntents: (1 << 1) | (1 << 15),
-      // At this rate a busy machine's scheduling is what arrives late, not the bot.
-      inFlightGraceMs: 10_000,
-      // Nor is it the bot's fault when a process takes seconds to start.
-      sessionLifetimeMs: 3_600_000,
-      ...simulated,
-    });
-    const home = mkdtempSync(path.join(tmpdir(), "mooring-face-"));
-    const bots: FaceBot[] = [];
-    const late = setTimeout(() => {
-      for (const bot of bots) bot.kill("SIGKILL");
-    }, WORLD_ENDS_MS);
-    const usual = {
-      PATH: process.env["PATH"],
-      DISCORD_TOKEN: TOKEN,
-      DISCORD_API_URL: discord.apiUrl,
-      DISCORD_GATEWAY_URL: discord.gatewayUrl,
-      BOT_MODULE: REMOTE,
-      STATUS_PORT: "0",
-      CLOCK_RATE: String(rate),
-      CLOCK_ORIGIN_MS: String(originMs),
-    };
-    try {
-      await body({
+  it.concurrent(
+    title,
+    async () => {
+      const { excused = [], rate = RATE, ...simulated } = options;
+      const originMs = Date.now();
+      const clock = systemClock(rate, originMs);
+      const discord = await startSimulatedDiscord({
         clock,
-        discord,
-        home,
-        bot(environment = {}, cwd = ROOT) {
-          const started = startFaceBot({ ...usual, ...environment }, cwd);
-          bots.push(started.bot);
-          return started.bot;
-        },
+        token: TOKEN,
+        privilegedIntents: (1 << 1) | (1 << 15),
+        // At this rate a busy machine's scheduling is what arrives late, not the bot.
+        inFlightGraceMs: 10_000,
+        // Nor is it the bot's fault when a process takes seconds to start.
+        sessionLifetimeMs: 3_600_000,
+        ...simulated,
       });
-      for (const { stdout } of bots) checkOutput(stdout());
-      checkFiles(home);
-      expect(discord.violations.filter(({ rule }) => !excused.includes(rule))).toEqual([]);
-    } catch (error) {
-      const printed = bots.map((bot) => bot.stdout().slice(-6_000)).join("\n--\n");
-      throw new Error(
-        `${error instanceof Error ? error.message : error}\n${printed}\n${JSON.stringify(discord.counts)}`,
-        {
-          cause: error,
-        },
-      );
-    } finally {
-      clearTimeout(late);
-      for (const bot of bots) bot.kill("SIGKILL");
-      await Promise.all(bots.map(({ ended }) => ended));
-      await discord.stop();
-      rmSync(home, { recursive: true, force: true });
-    }
-  });
+      const home = mkdtempSync(path.join(tmpdir(), "mooring-face-"));
+      const bots: FaceBot[] = [];
+      const endAll = async (): Promise<void> => {
+        for (const bot of bots) bot.kill("SIGKILL");
+        await Promise.all(bots.map(({ ended }) => ended));
+      };
+      const late = setTimeout(() => {
+        for (const bot of bots) bot.kill("SIGKILL");
+      }, WORLD_ENDS_MS);
+      const usual = {
+        PATH: process.env["PATH"],
+        DISCORD_TOKEN: TOKEN,
+        DISCORD_API_URL: discord.apiUrl,
+        DISCORD_GATEWAY_URL: discord.gatewayUrl,
+        BOT_MODULE: REMOTE,
+        STATUS_PORT: "0",
+        CLOCK_RATE: String(rate),
+        CLOCK_ORIGIN_MS: String(originMs),
+      };
+      try {
+        await body({
+          clock,
+          discord,
+          home,
+          bot(environment = {}, cwd = ROOT) {
+            const started = startFaceBot({ ...usual, ...environment }, cwd);
+            bots.push(started.bot);
+            return started.bot;
+          },
+        });
+        await endAll();
+        for (const { stdout } of bots) checkOutput(stdout());
+        checkFiles(home);
+        expect(discord.violations.filter(({ rule }) => !excused.includes(rule))).toEqual([]);
+      } catch (error) {
+        const printed = bots.map((bot) => bot.stdout().slice(-6_000)).join("\n--\n");
+        throw new Error(
+          `${error instanceof Error ? error.message : error}\n${printed}\n${JSON.stringify(discord.counts)}`,
+          {
+            cause: error,
+          },
+        );
+      } finally {
+        clearTimeout(late);
+        await endAll();
+        await discord.stop();
+        rmSync(home, { recursive: true, force: true });
+      }
+    },
+    TEST_ENDS_MS,
+  );
 }
 
 /** Someone writes into a shard's first channel. Returns the message's id. */
