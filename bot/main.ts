@@ -75,7 +75,7 @@ async function main(): Promise<ExitCode> {
     return refuseConfiguration(loaded.ok ? problems : [...problems, `BOT_MODULE ${loaded.problem}`]);
   }
 
-  const ledger = openLedger(environment.LEDGER);
+  const ledger = await openLedger(environment.LEDGER);
   const { definition, file } = loaded;
   const newRuntime = (): Runtime =>
     createRuntime({ environment, definition, clock, random: Math.random, telemetry, ledger });

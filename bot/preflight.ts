@@ -37,6 +37,26 @@ export async function readLedger(ledger: Ledger, telemetry: Telemetry, now: numb
   return kept;
 }
 
+// Long enough not to hammer a table that is down, short enough for a start to go on as soon as it is back.
+const ASK_AGAIN_MS = 2_000;
+
+/** What `ask` resolves to; asked again while the ledger does not answer. Rejects with the signal's reason when that aborts. */
+export async function untilReachable<Result>(
+  parts: { readonly clock: Clock; readonly telemetry: Telemetry; readonly signal: AbortSignal },
+  ask: () => Promise<Result>,
+): Promise<Result> {
+  for (let told = false; ; told = true) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error instanceof LedgerError && error.kind === "unreachable")) throw error;
+      if (!told) parts.telemetry.event("ledger.unreachable", { error: error.message });
+      parts.telemetry.level("LedgerUnreachable", 1);
+      await parts.clock.sleep(ASK_AGAIN_MS, parts.signal);
+    }
+  }
+}
+
 export type TokenCheck =
   | { readonly outcome: "taken"; readonly gateway: GatewayInfo }
   /** The edge, a 5xx, a timeout: says nothing about the token, and a restart would only make it worse. */

@@ -11,16 +11,17 @@ import { askEcho } from "./egress/echo.ts";
 import { watchEgress } from "./egress/egressWatch.ts";
 import { proxyName, tunnelAgent, tunnelOpener } from "./egressProxy.ts";
 import { type Connect, connect } from "./gateway/connection.ts";
-import { createDispatcher, defaultKey } from "./gateway/dispatch.ts";
+import { createDispatcher, type Dispatcher, defaultKey } from "./gateway/dispatch.ts";
 import { createFleet, type Fleet, type GatewayInfo } from "./gateway/fleet.ts";
 import { gatewayInfo } from "./gatewayInfo.ts";
 import { readyUserId, userIdOf } from "./identity.ts";
 import { fingerprintOf, tokenHash } from "./ledger/hash.ts";
 import type { Ledger, StoredRefusal, StoredSession } from "./ledger/ledger.ts";
 import { LedgerError } from "./ledger/ledgerError.ts";
-import { checkToken, type Kept, readLedger } from "./preflight.ts";
+import { checkToken, type Kept, readLedger, untilReachable } from "./preflight.ts";
 import { crashLoopPauseMs } from "./resilience/crashLoop.ts";
 import { createRestClient, type RestClient, RestError } from "./rest/client.ts";
+import { createSharing } from "./sharing.ts";
 import { type BotState, describeState } from "./state.ts";
 import type { RunningTelemetry } from "./telemetry/telemetryDriver.ts";
 
@@ -174,19 +175,44 @@ export function createRuntime(parts: RuntimeParts): Runtime {
       isRefusal: (error) => error instanceof RestError && error.kind === "unauthorized",
     });
 
-  const dispatcher = createDispatcher({
+  const dispatcher: Dispatcher = createDispatcher({
     clock,
     telemetry,
     handler: (type) => face.handlerOf(type),
     key: (type, data, shard) => definition.key?.(type, data) ?? defaultKey(type, data, shard),
     waitDeadlineMs: WAIT_DEADLINE_MS,
     runDeadlineMs: RUN_DEADLINE_MS,
+    ...(ledger.shared !== undefined && {
+      mayStart: () => sharing?.mayStart() ?? true,
+      settled: () => sharing?.settled(),
+    }),
   });
 
-  const checkpoint = createCheckpoint({ clock, ledger, telemetry, sessions: () => fleet?.sessions() ?? [] });
+  const sharing =
+    ledger.shared === undefined
+      ? undefined
+      : createSharing({
+          clock,
+          telemetry,
+          ledger,
+          shared: ledger.shared,
+          dispatcher,
+          checkpoint: () => checkpoint,
+          fleet: () => fleet,
+          tasks: environment.TASKS,
+          loss: environment.LEDGER_LOSS,
+          configured: environment.SHARD_COUNT === "auto" ? undefined : environment.SHARD_COUNT,
+          recommended: async () => (await askGateway(over.signal)).shards,
+          traffic: () => ({ address: environment.EGRESS_ADDRESSES?.[0] ?? null, demand: 0, invalid: 0 }),
+        });
+
+  const sessions = (): readonly StoredSession[] => sharing?.sessions() ?? fleet?.sessions() ?? [];
+  const checkpoint = createCheckpoint({ clock, ledger, telemetry, sessions });
 
   const face = createBotFace({
-    rest: { request: (call) => rest.request(call) },
+    rest: {
+      request: (call) => (sharing === undefined ? rest.request(call) : sharing.sure().then(() => rest.request(call))),
+    },
     environment,
     clock,
     random,
@@ -232,6 +258,8 @@ export function createRuntime(parts: RuntimeParts): Runtime {
       identifyOverride: environment.IDENTIFY_OVERRIDE,
       identifyDelayMs: pauseMs,
       storedSessions: stored,
+      leased: sharing !== undefined,
+      ...(sharing !== undefined && { identifyPermit: sharing.permitIdentify }),
       connect: dial,
       async fetchGateway(signal) {
         // Preflight has just asked, and the route allows two calls in 5 s.
@@ -256,6 +284,7 @@ export function createRuntime(parts: RuntimeParts): Runtime {
         const { edge } = rest.status();
         if (edge.until !== null) fleet.setRestBan(Date.parse(edge.until));
         fleet.start();
+        sharing?.again();
       },
       onEdge: showEdge,
     });
@@ -313,7 +342,9 @@ export function createRuntime(parts: RuntimeParts): Runtime {
     if (over.signal.aborted) return;
     let kept: Kept;
     try {
-      kept = await readLedger(ledger, telemetry, clock.wall());
+      kept = await untilReachable({ clock, telemetry, signal: over.signal }, () =>
+        readLedger(ledger, telemetry, clock.wall()),
+      );
     } catch (error) {
       if (!(error instanceof LedgerError)) throw error;
       telemetry.event("configuration.invalid", { problems: [`LEDGER ${error.message}`] });
@@ -338,7 +369,8 @@ export function createRuntime(parts: RuntimeParts): Runtime {
       });
     }
     enter({ phase: "running" });
-    for (const session of kept.sessions) dispatcher.restore(session);
+    // Among others, a shard's session comes with its lease.
+    if (sharing === undefined) for (const session of kept.sessions) dispatcher.restore(session);
     if (proven) showDeploy();
     else telemetry.level("DeployRunning", 0);
     const known = check?.outcome === "taken" ? check.gateway : undefined;
@@ -347,7 +379,12 @@ export function createRuntime(parts: RuntimeParts): Runtime {
     if (edge.until !== null) fleet.setRestBan(Date.parse(edge.until));
     await startModule();
     if (over.signal.aborted) return;
+    if (sharing !== undefined) {
+      await untilReachable({ clock, telemetry, signal: over.signal }, sharing.join);
+      if (over.signal.aborted) return sharing.end();
+    }
     fleet.start();
+    sharing?.start();
     checkpoint.start();
     const echo = environment.EGRESS_ECHO_URL;
     watchEgress({
@@ -399,6 +436,7 @@ export function createRuntime(parts: RuntimeParts): Runtime {
     checkpoint.stop();
     if (kind === "new") await remember({ ...refusal, fingerprint, writtenAt: clock.wall() });
     await Promise.all([fleet?.stop({ keepSessions: true }), rest.stop(0)]);
+    await within(SAVE_DEADLINE_MS, sharing?.end() ?? Promise.resolve());
     if (!parks) finish(EXIT.refused);
   }
 
@@ -420,7 +458,9 @@ export function createRuntime(parts: RuntimeParts): Runtime {
     // A kept session replays what has not been started; without one, only what is here now can still be handled.
     if (keepSessions) {
       dispatcher.stopStarting();
-      await within(SAVE_BEFORE_CLOSE_MS, checkpoint.write());
+      // A successor that waits RESUMEs as soon as it is told, and Discord then closes here by itself.
+      if (sharing !== undefined) void sharing.leave();
+      else await within(SAVE_BEFORE_CLOSE_MS, checkpoint.write());
     }
     await fleet?.stop({ keepSessions });
     const late = new AbortController();
@@ -429,7 +469,8 @@ export function createRuntime(parts: RuntimeParts): Runtime {
     await rest.stop(Math.max(0, environment.DRAIN_MS - (clock.now() - since)));
     cancel();
     // Handlers that ended meanwhile need no replay; a session that was ended must not be tried again.
-    await within(SAVE_DEADLINE_MS, keepSessions ? checkpoint.write() : checkpoint.forget());
+    const saved = keepSessions ? checkpoint.write() : checkpoint.forget();
+    await within(SAVE_DEADLINE_MS, saved.then(sharing?.end));
     finish(caught ? EXIT.bug : EXIT.asked, since);
   }
 
@@ -443,7 +484,7 @@ export function createRuntime(parts: RuntimeParts): Runtime {
     const since = clock.now();
     telemetry.flush();
     checkpoint.stop();
-    const saved = checkpoint.write().then(() => fleet?.stop({ keepSessions: true }));
+    const saved = checkpoint.write().then(() => Promise.all([fleet?.stop({ keepSessions: true }), sharing?.end()]));
     await within(CRASH_DEADLINE_MS, saved);
     finish(EXIT.bug, since);
   }

@@ -72,7 +72,18 @@ export const VARIABLES = {
   LEDGER: {
     syntax: ledgerLocation,
     fallback: "memory",
-    meaning: "where sessions outlive the process: memory, or file:DIR (dynamodb:TABLE is refused by this version)",
+    meaning:
+      "where sessions outlive the process: memory, file:DIR, or dynamodb:TABLE (region, credentials and AWS_ENDPOINT_URL_DYNAMODB as the AWS SDK reads them), which several tasks may share",
+  },
+  LEDGER_LOSS: {
+    syntax: oneOf(["hold", "stop"]),
+    fallback: "hold",
+    meaning: "while the ledger is out of reach: hold keeps the shards and identifies nothing, stop closes them",
+  },
+  TASKS: {
+    syntax: integer(1, 1_000),
+    fallback: "1",
+    meaning: "with LEDGER=dynamodb: tasks that share the shards; one more waits until one of them leaves",
   },
   IDENTIFY_RESERVE: {
     syntax: integer(0, 1_000_000),
@@ -257,11 +268,23 @@ export function parseEnvironment(given: Readonly<Record<string, string | undefin
 /** Problems between variables that are each well-formed. */
 function contradictions(values: Readonly<Record<string, unknown>>): EnvironmentProblem[] {
   const problems: EnvironmentProblem[] = [];
-  const { CLOCK_RATE: rate, DISCORD_API_URL: api, SHARD_COUNT: count, SHARD_IDS: ids } = values;
+  const { CLOCK_RATE: rate, DISCORD_API_URL: api, SHARD_COUNT: count, SHARD_IDS: ids, LEDGER: ledger } = values;
   if (typeof rate === "number" && rate !== 1 && typeof api === "string" && !isLoopback(api)) {
     problems.push({
       name: "CLOCK_RATE",
       problem: `is ${rate} while DISCORD_API_URL is ${api}; a fast clock would break Discord's real limits, unset it`,
+    });
+  }
+  if (
+    ids !== undefined &&
+    typeof ledger === "object" &&
+    ledger !== null &&
+    Reflect.get(ledger, "kind") === "dynamodb"
+  ) {
+    problems.push({
+      name: "SHARD_IDS",
+      problem:
+        "is set while LEDGER is dynamodb:TABLE; there tasks share the shards by themselves, unset it and set TASKS",
     });
   }
   if (Array.isArray(ids) && typeof count === "number") {

@@ -156,19 +156,22 @@ export const idRanges: Syntax<readonly number[]> = {
 };
 
 /** Where state that outlives a process lives. */
-export type LedgerLocation = { readonly kind: "memory" } | { readonly kind: "file"; readonly directory: string };
+export type LedgerLocation =
+  | { readonly kind: "memory" }
+  | { readonly kind: "file"; readonly directory: string }
+  | { readonly kind: "dynamodb"; readonly table: string };
 
-/** `memory` or `file:DIR`; `dynamodb:TABLE` is a promised name that this version refuses with that sentence. */
+/** `memory`, `file:DIR` or `dynamodb:TABLE`. */
 export const ledgerLocation: Syntax<LedgerLocation> = {
-  expects: "memory or file:DIR",
+  expects: "memory, file:DIR or dynamodb:TABLE",
   read(given) {
     const trimmed = given.trim();
     if (trimmed === "memory") return good({ kind: "memory" });
     if (/^file:./.test(trimmed)) return good({ kind: "file", directory: trimmed.slice("file:".length) });
-    if (trimmed.startsWith("dynamodb:")) {
-      return bad(`is "${given}"; the DynamoDB ledger is not part of this version, use memory or file:DIR`);
-    }
-    return bad(`is "${given}"; it must be memory or file:DIR`);
+    // DynamoDB: a table's name has 3 to 255 of these characters.
+    const table = /^dynamodb:([A-Za-z0-9_.-]{3,255})$/.exec(trimmed)?.[1];
+    if (table !== undefined) return good({ kind: "dynamodb", table });
+    return bad(`is "${given}"; it must be memory, file:DIR or dynamodb:TABLE`);
   },
 };
 

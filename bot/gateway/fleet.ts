@@ -64,7 +64,12 @@ export interface FleetOptions {
   /** Shards come and go by `take` and `giveUp`; by default all of them run from `start` on. */
   readonly leased?: boolean | undefined;
   /** Resolves when an IDENTIFY may go as far as other processes with this token are concerned; rejects: not now. */
-  identifyPermit?(shard: number, maxConcurrency: number): Promise<void>;
+  identifyPermit?(
+    shard: number,
+    maxConcurrency: number,
+    /** Before this IDENTIFY; `resetAt` is wall time. */
+    budget: { readonly left: number; readonly reserve: number; readonly resetAt: number } | undefined,
+  ): Promise<void>;
   /** The gateway's edge bans this address, or does so no more. */
   onEdge?(state: "banned" | "clear"): void;
 }
@@ -85,6 +90,8 @@ export interface Fleet {
 
 /** What GET /gateway/bot has named for years; used for RESUMEs before it was asked. */
 const DEFAULT_GATEWAY = "wss://gateway.discord.gg";
+
+const NO_BUDGET = { left: null, reserve: 0, resetAt: 0, maxConcurrency: 1 } as const;
 
 /** A socket that is left with its session kept: nobody waits for the other side. */
 const STOP_KEEPING_MS = 400;
@@ -162,7 +169,11 @@ export function createFleet(options: FleetOptions): Fleet {
     }
     const generation = shards.get(id)?.state().generation;
     try {
-      await options.identifyPermit(id, identifies.budget()?.maxConcurrency ?? 1);
+      // The queue has counted it already.
+      const { left, reserve, resetAt, maxConcurrency } = identifies.budget() ?? NO_BUDGET;
+      const known =
+        left === null ? undefined : { left: left + 1, reserve, resetAt: clock.wall() + resetAt - clock.now() };
+      await options.identifyPermit(id, maxConcurrency, known);
     } catch (error) {
       // The shard's own deadline lets it ask again.
       telemetry.log("warn", `shard ${id}: no leave to IDENTIFY`, { shard: id, error: String(error) });

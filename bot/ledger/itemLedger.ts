@@ -33,7 +33,7 @@ export function createItemLedger(items: Items, owner: string): Ledger {
     readRefusal: async () => read(await items.get(KIND.fleet, "refusal"), readRefusal),
     writeRefusal: (refusal) => update(items, KIND.fleet, "refusal", () => JSON.stringify(refusal ?? null)),
     values: valuesOf(items),
-    items,
+    shared: { items, task: owner },
   };
 }
 

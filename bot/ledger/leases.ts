@@ -96,6 +96,7 @@ export function createLeases(options: LeasesOptions): Leases {
   const before = predecessors();
   const stopping = new AbortController();
   let state: TaskState = "active";
+  let joined = false;
   let rank = 0;
   let moves = 0;
   let asks = 0;
@@ -160,6 +161,7 @@ export function createLeases(options: LeasesOptions): Leases {
     await readTasks();
     rank = 1 + Math.max(0, ...tasks.map((task) => task.record.rank));
     const outcome = await own.beat();
+    joined = true;
     if (outcome === "unreachable") throw own.failure ?? new LedgerError("unreachable", "the ledger does not answer");
     await readTasks();
   }
@@ -348,14 +350,14 @@ export function createLeases(options: LeasesOptions): Leases {
       });
     },
     async leave() {
-      if (state !== "active") return;
+      if (state !== "active" || !joined) return;
       state = "draining";
       for (const shard of table.held.keys()) given.give(shard, options.running(shard));
       await own.beat();
     },
     async end() {
       state = "gone";
-      await own.beat();
+      if (joined) await own.beat();
     },
     stop() {
       stopping.abort(new Error("the task stops"));

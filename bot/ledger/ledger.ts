@@ -62,6 +62,6 @@ export interface Ledger {
   /** `undefined` forgets it. */
   writeRefusal(refusal: StoredRefusal | undefined): Promise<void>;
   readonly values: Values;
-  /** What several tasks coordinate over; absent: one process at a time. */
-  readonly items?: Items;
+  /** What several tasks coordinate over, and this task's name among them; absent: one process at a time. */
+  readonly shared?: { readonly items: Items; readonly task: string };
 }

@@ -56,6 +56,7 @@ describe("values", () => {
     ["SHARD_IDS", "5, 1,1-2", [1, 2, 5]],
     ["SHARD_COUNT", "16", 16],
     ["LEDGER", "file:/var/lib/mooring", { kind: "file", directory: "/var/lib/mooring" }],
+    ["LEDGER", "dynamodb:mooring-prod.bot_1", { kind: "dynamodb", table: "mooring-prod.bot_1" }],
     ["DISCORD_API_URL", "http://127.0.0.1:8080/api/v10/", "http://127.0.0.1:8080/api/v10"],
     ["DISCORD_API_URL", "http://localhost:1/api", "http://localhost:1/api"],
     ["DISCORD_GATEWAY_URL", "ws://127.0.0.1:4000", "ws://127.0.0.1:4000"],
@@ -80,9 +81,11 @@ describe("problems", () => {
     ["SHARD_COUNT", "many", /auto/],
     ["SHARD_IDS", "3-1", /0-3,8/],
     ["SHARD_IDS", "99999", /at most/],
-    ["LEDGER", "redis:x", /memory or file:DIR/],
-    ["LEDGER", "file:", /memory or file:DIR/],
-    ["LEDGER", "dynamodb:table", /not part of this version/],
+    ["LEDGER", "redis:x", /memory, file:DIR or dynamodb:TABLE/],
+    ["LEDGER", "file:", /memory, file:DIR or dynamodb:TABLE/],
+    ["LEDGER", "dynamodb:my table", /memory, file:DIR or dynamodb:TABLE/],
+    ["LEDGER_LOSS", "panic", /hold, stop/],
+    ["TASKS", "0", /from 1 to/],
     ["IDENTIFY_RESERVE", "-1", /whole number/],
     ["IDENTIFY_RESERVE", "10%", /whole number/],
     ["IDENTIFY_OVERRIDE", "yes", /on or off/],
@@ -117,6 +120,7 @@ describe("problems", () => {
 
   it("see shard ids beyond the shard count", () => {
     expect(problemsOf({ SHARD_COUNT: "4", SHARD_IDS: "2-5" })["SHARD_IDS"]).toMatch(/4, 5 .*0 to 3/);
+    expect(problemsOf({ LEDGER: "dynamodb:bots", SHARD_IDS: "2-5" })["SHARD_IDS"]).toMatch(/TASKS/);
   });
 
   it("never repeat a token, whatever is wrong with it", () => {

@@ -54,7 +54,7 @@ describe("a ledger of several tasks", () => {
     const few = many.slice(0, 3).map((one) => ({ ...one, writtenAt: one.writtenAt + 1 }));
     await ledger.writeSessions(few);
     expect(await ledger.readSessions()).toEqual(few);
-    expect(await ledger.items?.list("sessions")).toHaveLength(1);
+    expect(await ledger.shared?.items.list("sessions")).toHaveLength(1);
   });
 });
 

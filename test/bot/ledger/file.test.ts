@@ -17,8 +17,8 @@ import {
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
+import { createFileLedger } from "../../../bot/ledger/file.ts";
 import type { Ledger } from "../../../bot/ledger/ledger.ts";
-import { openLedger } from "../../../bot/ledger/open.ts";
 import { conforms, refusal, session } from "./conformance.ts";
 
 const root = mkdtempSync(path.join(tmpdir(), "mooring-ledger-"));
@@ -26,7 +26,7 @@ afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 let directories = 0;
 const freshDirectory = (): string => path.join(root, `${directories++}`, "deep");
-const open = (directory = freshDirectory()): Ledger => openLedger({ kind: "file", directory });
+const open = (directory = freshDirectory()): Ledger => createFileLedger(directory);
 const mode = (name: string): number => statSync(name).mode & 0o777;
 
 describe("the file ledger", () => {

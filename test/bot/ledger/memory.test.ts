@@ -2,11 +2,11 @@
 
 import { describe, expect, it } from "vitest";
 import { MOST_VALUES } from "../../../bot/ledger/ledger.ts";
-import { openLedger } from "../../../bot/ledger/open.ts";
+import { createMemoryLedger } from "../../../bot/ledger/memory.ts";
 import { conforms } from "./conformance.ts";
 
 describe("the memory ledger", () => {
-  const open = () => openLedger({ kind: "memory" });
+  const open = () => createMemoryLedger();
   conforms(open);
 
   it("keeps as many values as are allowed, those that last longest", async () => {

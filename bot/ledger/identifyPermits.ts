@@ -1,0 +1,83 @@
+// IDENTIFYs of all tasks: one a key within 5 s, and one daily budget, both counted in the ledger.
+
+import { KIND } from "../../shared/table.ts";
+import type { Clock } from "../clock.ts";
+import { update } from "./itemLedger.ts";
+import type { Items } from "./items.ts";
+import { LedgerError } from "./ledgerError.ts";
+
+// events/gateway#sharding-max-concurrency: one IDENTIFY a key within 5 s; the rest is for the way to Discord.
+const WINDOW_MS = 5_100;
+// A shard whose turn has come waits for 30 s, and then asks anew.
+const PATIENCE_MS = 25_000;
+
+/** What one process knows of the budget (events/gateway#session-start-limit-object); `left` is before this IDENTIFY. */
+export interface KnownBudget {
+  readonly left: number;
+  /** Not to be touched. */
+  readonly reserve: number;
+  /** Wall time, ms since 1970. */
+  readonly resetAt: number;
+}
+
+export interface IdentifyPermits {
+  /**
+   * Resolves when an IDENTIFY of the key may go at once, and counts it. Rejects with a LedgerError: without the ledger, after
+   * too long a wait, or when the tasks together have spent the budget.
+   */
+  take(key: string, budget: KnownBudget | undefined): Promise<void>;
+}
+
+export function createIdentifyPermits({ clock, items }: { clock: Clock; items: Items }): IdentifyPermits {
+  // One a key; a version is a window, and whoever sees it first waits it out on its own clock.
+  const seen = new Map<string, { readonly version: number; readonly since: number }>();
+
+  const pass = async (key: string, patientUntil: number): Promise<void> => {
+    for (;;) {
+      const version = (await items.get(KIND.window, key))?.version;
+      if (version !== undefined && seen.get(key)?.version !== version) seen.set(key, { version, since: clock.now() });
+      const waitMs = version === undefined ? 0 : (seen.get(key)?.since ?? 0) + WINDOW_MS - clock.now();
+      if (clock.now() + waitMs > patientUntil) throw late(key);
+      if (waitMs > 0) await clock.sleep(waitMs);
+      const next = await items.swap({ kind: KIND.window, id: key, body: "" }, version);
+      if (next === undefined) continue;
+      seen.set(key, { version: next, since: clock.now() });
+      return;
+    }
+  };
+
+  const spend = (budget: KnownBudget): Promise<void> =>
+    update(items, KIND.fleet, "budget", (item) => {
+      const kept = item === undefined ? undefined : budgetFrom(item.body);
+      const left = kept === undefined || kept.resetAt <= clock.wall() ? budget.left : Math.min(kept.left, budget.left);
+      if (left <= budget.reserve) {
+        const until = new Date(kept?.resetAt ?? budget.resetAt).toISOString();
+        throw new LedgerError("unreachable", `all tasks together have ${left} IDENTIFYs left until ${until}`);
+      }
+      return JSON.stringify({ left: left - 1, resetAt: Math.max(kept?.resetAt ?? 0, budget.resetAt) });
+    });
+
+  return {
+    async take(key, budget) {
+      await pass(key, clock.now() + PATIENCE_MS);
+      if (budget !== undefined) await spend(budget);
+    },
+  };
+}
+
+const late = (key: string): LedgerError =>
+  new LedgerError(
+    "unreachable",
+    `the IDENTIFY key ${key} was other tasks' for ${PATIENCE_MS} ms; it is asked for again`,
+  );
+
+function budgetFrom(body: string): { readonly left: number; readonly resetAt: number } | undefined {
+  try {
+    const value: unknown = JSON.parse(body);
+    if (typeof value !== "object" || value === null) return undefined;
+    const { left, resetAt } = value as Partial<Record<"left" | "resetAt", unknown>>;
+    return typeof left === "number" && typeof resetAt === "number" ? { left, resetAt } : undefined;
+  } catch {
+    return undefined;
+  }
+}

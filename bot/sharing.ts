@@ -1,0 +1,138 @@
+// This process among others with the same ledger: which shards it runs, how they come to it, and how it hands them on.
+
+import type { Checkpoint } from "./checkpoint.ts";
+import type { Clock } from "./clock.ts";
+import type { Dispatcher } from "./gateway/dispatch.ts";
+import type { Fleet } from "./gateway/fleet.ts";
+import { createIdentifyPermits, type KnownBudget } from "./ledger/identifyPermits.ts";
+import { createLeases, type Grant, type LeasesOptions } from "./ledger/leases.ts";
+import type { Ledger, StoredSession } from "./ledger/ledger.ts";
+import { LedgerError } from "./ledger/ledgerError.ts";
+import type { Telemetry } from "./telemetry/telemetry.ts";
+
+export interface SharingParts extends Pick<LeasesOptions, "tasks" | "loss" | "configured" | "recommended" | "traffic"> {
+  readonly clock: Clock;
+  readonly telemetry: Telemetry;
+  readonly ledger: Ledger;
+  readonly shared: NonNullable<Ledger["shared"]>;
+  readonly dispatcher: Dispatcher;
+  checkpoint(): Checkpoint;
+  fleet(): Fleet | undefined;
+}
+
+export interface Sharing {
+  /** Enters the ledger as one of its tasks. @throws LedgerError */
+  join(): Promise<void>;
+  /** Begins to take shards into the fleet, which has been started. */
+  start(): void;
+  mayStart(): boolean;
+  settled(): void;
+  /** Resolves when this process may act: at once, or when the ledger was asked. Rejects when it may not. */
+  sure(): Promise<void>;
+  permitIdentify(shard: number, maxConcurrency: number, budget: KnownBudget | undefined): Promise<void>;
+  /** The fleet's sessions under their fences, and those that were given away a moment ago. */
+  sessions(): readonly StoredSession[];
+  /** Runs the same shards in a new fleet, without their sessions. */
+  again(): void;
+  /** Writes the checkpoint and frees every shard; nothing may start any more. */
+  leave(): Promise<void>;
+  end(): Promise<void>;
+}
+
+// Whoever takes a shard reads its session at once; two minutes cover an owner that starts anew meanwhile.
+const KEPT_GIVEN_MS = 120_000;
+// How often, and for how long, a request asks whether it may go: longer than the ledger takes to answer or to fail.
+const ASK_AGAIN_MS = 50;
+const MOST_ASKING_MS = 10_000;
+
+export function createSharing(parts: SharingParts): Sharing {
+  const { clock, telemetry, dispatcher, shared } = parts;
+  const permits = createIdentifyPermits({ clock, items: shared.items });
+  // Sessions of shards that were given to another task; at most as many as there are shards.
+  const given = new Map<number, { readonly session: StoredSession; readonly until: number }>();
+  let shardCount = 0;
+
+  const granted = (grants: readonly Grant[]): void => {
+    const fleet = parts.fleet();
+    for (const { shard, shardCount: count, session, finished, held } of grants) {
+      shardCount = count;
+      given.delete(shard);
+      dispatcher.take(shard);
+      if (session !== undefined) dispatcher.restore(withFinished(session, finished), held);
+      fleet?.take(shard, count, session);
+    }
+    void parts.checkpoint().write();
+  };
+
+  const leases = createLeases({
+    ...parts,
+    items: shared.items,
+    id: shared.task,
+    granted,
+    lost(shards) {
+      for (const shard of shards) dispatcher.release(shard);
+      void parts.fleet()?.giveUp(shards);
+    },
+    async release(shards) {
+      for (const shard of shards) dispatcher.release(shard);
+      const fences = new Map(leases.held);
+      const until = clock.now() + KEPT_GIVEN_MS;
+      for (const session of (await parts.fleet()?.giveUp(shards)) ?? []) {
+        const fence = fences.get(session.shard);
+        if (fence !== undefined) given.set(session.shard, { session: { ...session, fence }, until });
+      }
+      await parts.checkpoint().write();
+    },
+    running: (shard) => dispatcher.running(shard),
+    sure: () => dispatcher.goOn(),
+  });
+
+  return {
+    join: leases.join,
+    start() {
+      const ahead = leases.tasks().filter(({ id, record }) => id !== shared.task && record.state === "active").length;
+      if (ahead >= parts.tasks) telemetry.event("bot.waiting", { ahead });
+      leases.start();
+    },
+    mayStart: leases.mayAct,
+    settled: leases.settled,
+    async sure() {
+      for (let asked = 0; !leases.mayAct(); asked += ASK_AGAIN_MS) {
+        if (asked >= MOST_ASKING_MS) {
+          throw new LedgerError("unreachable", "the ledger does not say whether this task may still act");
+        }
+        await clock.sleep(ASK_AGAIN_MS);
+      }
+    },
+    async permitIdentify(shard, maxConcurrency, budget) {
+      if (leases.standing() !== "sure") throw new LedgerError("unreachable", "no IDENTIFY without the ledger");
+      await permits.take(`${shard % maxConcurrency} of ${maxConcurrency}`, budget);
+    },
+    sessions() {
+      const now = clock.now();
+      for (const [shard, { until }] of given) if (until <= now) given.delete(shard);
+      const own = (parts.fleet()?.sessions() ?? []).flatMap((session) => {
+        const fence = leases.held.get(session.shard);
+        return fence === undefined ? [] : [{ ...session, fence }];
+      });
+      return [...own, ...[...given.values()].map(({ session }) => session)];
+    },
+    again() {
+      for (const shard of leases.held.keys()) parts.fleet()?.take(shard, shardCount, undefined);
+    },
+    async leave() {
+      await parts.checkpoint().write();
+      await leases.leave();
+    },
+    async end() {
+      await leases.end();
+      leases.stop();
+    },
+  };
+}
+
+/** The session with what its last owner has finished since it was written down. */
+function withFinished(session: StoredSession, finished: readonly number[]): StoredSession {
+  const above = new Set([...(session.finishedAbove ?? []), ...finished]);
+  return { ...session, finishedAbove: [...above].sort((one, other) => one - other) };
+}
