@@ -120,7 +120,7 @@ describe("the file ledger", () => {
     const directory = freshDirectory();
     const program = `
       import { openLedger } from "./bot/ledger/open.ts";
-      const ledger = openLedger({ kind: "file", directory: process.env.DIRECTORY });
+      const ledger = await openLedger({ kind: "file", directory: process.env.DIRECTORY });
       const base = ${JSON.stringify(session())};
       const kept = await ledger.readSessions();
       for (let sequence = kept[0]?.sequence ?? 0; ; sequence++) {
