@@ -120,6 +120,7 @@ export default async function mooring() {
     eventLogGroup: events.logGroupName,
     pageTopic: paging.topics.page,
     notifyTopic: paging.topics.notify,
+    undeliveredPages: paging.undelivered ?? "no queue: pagerUrl is not set",
     dashboard: settings.dashboard ? name : "none, see the setting dashboard",
     repositoryUrl: image.repositoryUrl,
     cluster: service.clusterName,

@@ -19,7 +19,12 @@ export interface PagingArgs
 export const SEVERITIES = ["page", "notify"] as const;
 export type Severity = (typeof SEVERITIES)[number];
 
+// SQS's most: a pager that was down is looked into within two weeks.
+const UNDELIVERED_SECONDS = 14 * 86_400;
+
 export class Paging extends pulumi.ComponentResource {
+  /** Where pages wait that the pager did not take within the hour that SNS tries, if there is a pager. */
+  readonly undelivered: pulumi.Output<string> | undefined;
   readonly topics: Readonly<Record<Severity, pulumi.Output<string>>>;
 
   constructor(name: string, args: PagingArgs, options?: pulumi.ComponentResourceOptions) {
@@ -74,6 +79,38 @@ export class Paging extends pulumi.ComponentResource {
     for (const address of args.pageEmails) email("page", page.arn, address);
     for (const address of args.notifyEmails) email("notify", notify.arn, address);
     if (args.pagerUrl !== undefined) {
+      const undelivered = new aws.sqs.Queue(
+        `${name}-undelivered`,
+        {
+          name: `${args.name}-undelivered-pages`,
+          messageRetentionSeconds: UNDELIVERED_SECONDS,
+          sqsManagedSseEnabled: true,
+        },
+        child,
+      );
+      const policy = new aws.sqs.QueuePolicy(
+        `${name}-undelivered`,
+        {
+          queueUrl: undelivered.url,
+          policy: pulumi.jsonStringify({
+            Version: "2012-10-17",
+            Statement: [
+              {
+                Effect: "Allow",
+                Principal: { Service: "sns.amazonaws.com" },
+                Action: "sqs:SendMessage",
+                Resource: undelivered.arn,
+                Condition: {
+                  StringEquals: { "aws:SourceAccount": args.account },
+                  ArnEquals: { "aws:SourceArn": page.arn },
+                },
+              },
+            ],
+          }),
+        },
+        child,
+      );
+      this.undelivered = undelivered.url;
       new aws.sns.TopicSubscription(
         `${name}-page-pager`,
         // The SNS envelope is what such a service parses, so raw delivery stays off.
@@ -83,8 +120,9 @@ export class Paging extends pulumi.ComponentResource {
           endpoint: args.pagerUrl,
           endpointAutoConfirms: true,
           rawMessageDelivery: false,
+          redrivePolicy: pulumi.jsonStringify({ deadLetterTargetArn: undelivered.arn }),
         },
-        child,
+        { parent: this, dependsOn: [policy] },
       );
     }
     if (args.slackTeamId !== undefined && args.slackChannelId !== undefined) {

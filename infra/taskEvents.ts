@@ -14,8 +14,9 @@ export interface TaskEventsArgs {
 }
 
 /**
- * Event patterns by rule name (AWS: Amazon ECS task state change events). They match stop codes, never the wording of
- * reasons. A task that ECS stops for a deploy (ServiceSchedulerInitiated) or that exits with 0 matches none.
+ * Event patterns by rule name (AWS: Amazon ECS task state change events). They match stop codes and not the wording of
+ * reasons, which may change; where a reason's first word is documented, it is matched besides. A task that ECS stops for a
+ * deploy (ServiceSchedulerInitiated) or that exits with 0 matches none.
  */
 export const TASK_EVENTS = {
   TaskCrashed: {
@@ -31,8 +32,12 @@ export const TASK_EVENTS = {
     "detail-type": ["ECS Task State Change"],
     detail: {
       lastStatus: ["STOPPED"],
-      stopCode: ["EssentialContainerExited"],
-      containers: { exitCode: [137] },
+      $or: [
+        { stopCode: ["EssentialContainerExited"], containers: { exitCode: [137] } },
+        // "OutOfMemoryError: Container killed due to memory usage", of a container or of the whole task.
+        { containers: { reason: [{ prefix: "OutOfMemory" }] } },
+        { stoppedReason: [{ prefix: "OutOfMemory" }] },
+      ],
     },
   },
   TaskFailedToStart: {

@@ -9,8 +9,12 @@ const OPERATORS = new Set(["prefix", "suffix", "anything-but", "exists", "equals
 /** Refuses filters that `matchesPattern` does not implement. */
 export function checkPattern(resource: DeclaredResource, pattern: PlainObject): void {
   for (const [key, value] of Object.entries(pattern)) {
-    if (key === "$or") throw new CannotRehearse(resource.name, "eventPattern", "$or is not implemented");
-    if (isPlainObject(value)) checkPattern(resource, value);
+    if (key === "$or") {
+      if (!Array.isArray(value) || value.length < 2 || !value.every(isPlainObject)) {
+        throw new CannotRehearse(resource.name, "eventPattern", "$or wants a list of two patterns or more");
+      }
+      for (const part of value) checkPattern(resource, part);
+    } else if (isPlainObject(value)) checkPattern(resource, value);
     else if (!Array.isArray(value))
       throw new CannotRehearse(resource.name, `eventPattern.${key}`, "AWS wants a list of values");
     else for (const filter of value) checkFilter(resource, key, filter);
@@ -35,6 +39,8 @@ export function matchesPattern(pattern: PlainObject, event: unknown): boolean {
   if (Array.isArray(event)) return event.some((element) => matchesPattern(pattern, element));
   if (event !== undefined && !isPlainObject(event)) return false;
   return Object.entries(pattern).every(([key, wanted]) => {
+    // Patterns of which one must match, beside the other fields of this level.
+    if (key === "$or") return Array.isArray(wanted) && wanted.some((part) => matchesPattern(part, event));
     const value = event?.[key];
     return isPlainObject(wanted) ? matchesPattern(wanted, value) : Array.isArray(wanted) && matchesAny(wanted, value);
   });

@@ -47,6 +47,17 @@ describe("a pattern", () => {
     ["anything but", { detail: { containers: { exitCode: [{ "anything-but": [0] }] } } }, true],
     ["a numeric range", { detail: { containers: { exitCode: [{ numeric: [">", 70, "<=", 77] }] } } }, true],
     ["a numeric range missed", { detail: { containers: { exitCode: [{ numeric: [">", 77] }] } } }, false],
+    [
+      "one of two patterns",
+      { detail: { lastStatus: ["STOPPED"], $or: [{ stopCode: ["x"] }, { containers: { exitCode: [77] } }] } },
+      true,
+    ],
+    ["none of two patterns", { detail: { $or: [{ stopCode: ["x"] }, { containers: { exitCode: [1] } }] } }, false],
+    [
+      "one of two patterns, but not what stands beside",
+      { detail: { lastStatus: ["x"], $or: [{ group: ["y"] }, { containers: { exitCode: [77] } }] } },
+      false,
+    ],
     ["an element of a top-level list", { resources: ["arn:aws:ecs:eu-central-1:123456789012:task/x"] }, true],
   ])("with %s", (_, pattern, expected) => {
     expect(read(rule(pattern))?.matches(STOPPED)).toBe(expected);
@@ -58,6 +69,7 @@ describe("a pattern", () => {
 
   it.each([
     [{ $or: [] }, "$or"],
+    [{ $or: [{ source: [{ wildcard: "aws.*" }] }, {}] }, "wildcard"],
     [{ source: "aws.ecs" }, "list of values"],
     [{ source: [{ wildcard: "aws.*" }] }, "wildcard"],
     [{ source: [{ "anything-but": { prefix: "a" } }] }, "anything-but"],

@@ -37,6 +37,7 @@ const PREFIXES: Readonly<Record<string, string>> = {
 /** `service` and `resource` part of an ARN by type, given the resource's own or assumed name. */
 const ARNS: Readonly<Record<string, (name: string, id: string) => readonly [service: string, resource: string]>> = {
   "aws:sns/topic:Topic": (name) => ["sns", name],
+  "aws:sqs/queue:Queue": (name) => ["sqs", name],
   "aws:cloudwatch/logGroup:LogGroup": (name) => ["logs", `log-group:${name}`],
   "aws:cloudwatch/metricAlarm:MetricAlarm": (name) => ["cloudwatch", `alarm:${name}`],
   "aws:cloudwatch/compositeAlarm:CompositeAlarm": (name) => ["cloudwatch", `alarm:${name}`],
@@ -106,6 +107,10 @@ export function createdState(
     case "aws:sns/topic:Topic":
     case "aws:ecs/cluster:Cluster":
       id = String(state["arn"]);
+      break;
+    case "aws:sqs/queue:Queue":
+      id = `https://sqs.${where.region}.amazonaws.com/${where.account}/${name}`;
+      state["url"] = id;
       break;
     case "docker:index/image:Image":
       state["repoDigest"] = `${String(inputs["imageName"]).replace(/:[^:/]*$/, "")}@sha256:${hexadecimal(name, 64)}`;

@@ -119,6 +119,11 @@ const BROKEN: Readonly<Record<keyof typeof POLICIES, readonly Change[]>> = {
     replaced("TopicPolicy", "policy", "111111111111", "222222222222"),
     inputs("TopicPolicy", { arn: "arn:aws:sns:us-east-1:111111111111:another" }),
   ],
+  "what a pager does not take is kept, by a queue that the topic may write to": [
+    inputs("TopicSubscription", { redrivePolicy: undefined }, "pager"),
+    inputs("TopicSubscription", { redrivePolicy: '{"deadLetterTargetArn":"arn:aws:sqs:gone"}' }, "pager"),
+    replaced("QueuePolicy", "policy", "mooring-prod-page", "mooring-prod-notify"),
+  ],
   "no topic is encrypted with a key that alarms cannot use": [inputs("Topic", { kmsMasterKeyId: "alias/aws/sns" })],
 };
 

@@ -81,6 +81,7 @@ const DOCUMENTS: Readonly<Record<string, string>> = {
   "aws:sns/topicPolicy:TopicPolicy": "policy",
   "aws:kms/key:Key": "policy",
   "aws:cloudwatch/logResourcePolicy:LogResourcePolicy": "policyDocument",
+  "aws:sqs/queuePolicy:QueuePolicy": "policy",
 };
 
 /** What is wrong with a policy document by IAM's grammar; trust policies name no resource. */
@@ -271,6 +272,27 @@ export const POLICIES = {
         )
         .map((service) => `${name} refuses ${service}`);
     });
+  },
+
+  "what a pager does not take is kept, by a queue that the topic may write to": (program) => {
+    const queues = new Map(
+      ofType(program, "aws:sqs/queuePolicy:QueuePolicy").map(({ inputs }) => [
+        String(inputs["queueUrl"]),
+        JSON.stringify(inputs["policy"]),
+      ]),
+    );
+    return ofType(program, "aws:sns/topicSubscription:TopicSubscription")
+      .filter(({ inputs }) => inputs["protocol"] === "https")
+      .flatMap(({ name, inputs }) => {
+        const redrive = String(inputs["redrivePolicy"] ?? "");
+        const queue = ofType(program, "aws:sqs/queue:Queue").find(({ outputs }) =>
+          redrive.includes(`"${String(outputs["arn"])}"`),
+        );
+        if (queue === undefined) return [`${name} loses what is not taken`];
+        return queues.get(String(queue.outputs["url"]))?.includes(String(inputs["topic"]))
+          ? []
+          : [`${name} cannot write to ${queue.name}`];
+      });
   },
 
   "no topic is encrypted with a key that alarms cannot use": (program) =>

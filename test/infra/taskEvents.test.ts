@@ -2,35 +2,10 @@
 
 import { describe, expect, it } from "vitest";
 import { eventPattern, TASK_EVENTS, type TaskEventName } from "../../infra/taskEvents.ts";
+import { matchesPattern } from "../cloudwatch/eventPattern.ts";
 
 const CLUSTER = "arn:aws:ecs:us-east-1:111111111111:cluster/mooring-prod";
 const SERVICE = "arn:aws:ecs:us-east-1:111111111111:service/mooring-prod/mooring-prod";
-
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-
-/** EventBridge's matching, as far as the patterns use it; any other construct throws. */
-function matches(pattern: unknown, event: unknown): boolean {
-  if (Array.isArray(pattern)) {
-    const values = Array.isArray(event) ? event : [event];
-    return values.some((value) =>
-      pattern.some((wanted) => {
-        if (!isRecord(wanted)) return wanted === value;
-        const refused = wanted["anything-but"];
-        if (Object.keys(wanted).length !== 1 || !Array.isArray(refused)) throw new Error(JSON.stringify(wanted));
-        // A field that is absent matches nothing.
-        return value !== undefined && !refused.includes(value);
-      }),
-    );
-  }
-  if (!isRecord(pattern)) throw new Error(JSON.stringify(pattern));
-  return Object.entries(pattern).every(([key, part]) => {
-    if (key.startsWith("$")) throw new Error(key);
-    // A list of records matches by any of its elements.
-    const values = Array.isArray(event) ? event : [event];
-    return values.some((value) => matches(part, isRecord(value) ? value[key] : undefined));
-  });
-}
 
 /** A task state change as ECS sends it. */
 function task(detail: Readonly<Record<string, unknown>>): Record<string, unknown> {
@@ -75,6 +50,19 @@ const EVENTS: readonly (readonly [what: string, event: Record<string, unknown>, 
   ["a wrong configuration", exited(78), ["TaskCrashed"]],
   ["an abort, as of a full heap", exited(134), ["TaskCrashed"]],
   ["a kill", exited(137), ["OutOfMemory"]],
+  [
+    "a kill for memory, told by the container",
+    task({
+      stopCode: "EssentialContainerExited",
+      containers: [{ name: "bot", reason: "OutOfMemoryError: Container killed due to memory usage", exitCode: 137 }],
+    }),
+    ["OutOfMemory"],
+  ],
+  [
+    "a kill for memory without an exit code, told by the task",
+    task({ stopCode: "UserInitiated", stoppedReason: "OutOfMemoryError: killed", containers: [{ name: "bot" }] }),
+    ["OutOfMemory"],
+  ],
   ["an exit without error", exited(0), []],
   ["a deploy stopping the old task", exited(0, "ServiceSchedulerInitiated"), []],
   ["a deploy killing a task that would not end", exited(137, "ServiceSchedulerInitiated"), []],
@@ -109,7 +97,9 @@ const EVENTS: readonly (readonly [what: string, event: Record<string, unknown>, 
 describe("task events", () => {
   it.each(EVENTS)("%s", (_, event, rules) => {
     const names = Object.keys(TASK_EVENTS).filter((name): name is TaskEventName => name in TASK_EVENTS);
-    expect(names.filter((name) => matches(eventPattern(name, CLUSTER, SERVICE, "mooring-prod"), event))).toEqual(rules);
+    expect(names.filter((name) => matchesPattern(eventPattern(name, CLUSTER, SERVICE, "mooring-prod"), event))).toEqual(
+      rules,
+    );
   });
 
   it("each have an event that sets them off", () => {
