@@ -3,6 +3,7 @@
 import { parseArgs } from "node:util";
 import { gatewayBenchmark } from "./gateway/benchmark.ts";
 import { installPeers } from "./install.ts";
+import { restBenchmark } from "./rest/benchmark.ts";
 
 const USAGE = `npm run bench -- gateway|rest [--rounds N] [--quick] [--events N] [--only NAME]... [--profile FOLDER]
 
@@ -47,5 +48,11 @@ if (values.help || positionals.length !== 1 || (which !== "gateway" && which !==
 } else {
   installPeers();
   const events = wholeNumber("events", values.events, values.quick ? 40_000 : 300_000);
-  if (which === "gateway") process.stdout.write(await gatewayBenchmark({ ...common, events }));
+  const requests = values.quick ? 4_000 : 10_000;
+  const channels = values.quick ? 10_000 : 100_000;
+  process.stdout.write(
+    which === "gateway"
+      ? await gatewayBenchmark({ ...common, events })
+      : await restBenchmark({ ...common, requests, channels }),
+  );
 }

@@ -4,7 +4,7 @@ import path from "node:path";
 import { peerVersion } from "../install.ts";
 import { Samples, table } from "../statistics.ts";
 import { numberOf, startWorker, type Worker } from "../worker.ts";
-import { CONTENDERS, type Contender } from "./clients.ts";
+import { CONTENDERS, type Contender } from "./contenders.ts";
 import { MODES, type Mode } from "./contexts.ts";
 
 export interface GatewayOptions {

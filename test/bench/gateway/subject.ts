@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fail, numberOf, onNote, report, workerArgument } from "../worker.ts";
-import { CONTENDERS } from "./clients.ts";
+import { CONTENDERS } from "./contenders.ts";
 import { MODES } from "./contexts.ts";
 
 interface Argument {
@@ -50,7 +50,8 @@ onNote(async (note) => {
   }
 });
 
-await contender.start({
+const start = await contender.load();
+await start({
   url: argument.url,
   shards: argument.shards,
   mode,
