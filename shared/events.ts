@@ -127,7 +127,7 @@ export const EVENTS = {
   "chat.refused": {
     level: "warn",
     fields: { correlation: "text", guild: "text", channel: "text", message: "text", reason: "text" },
-    meaning: "a question got no answer; reason is exhausted, down or busy",
+    meaning: "a question got no answer; reason is exhausted, down, busy or failed",
   },
   "chat.failed": {
     level: "error",
