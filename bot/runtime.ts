@@ -5,7 +5,7 @@ import type { Environment } from "../shared/environment.ts";
 import { isLoopback } from "../shared/syntax.ts";
 import { createBotFace } from "./botFace.ts";
 import { createCheckpoint } from "./checkpoint.ts";
-import type { Clock, Random } from "./clock.ts";
+import { type Clock, type Random, systemClock } from "./clock.ts";
 import type { BotDefinition } from "./defineBot.ts";
 import { askEcho } from "./egress/echo.ts";
 import { watchEgress } from "./egress/egressWatch.ts";
@@ -117,6 +117,8 @@ export function createRuntime(parts: RuntimeParts): Runtime {
   let phase: Phase = { phase: "preflight" };
   let fleet: Fleet | undefined;
   let userId = userIdOf(token);
+  // A disk and a database take their time, however fast a rehearsal's clock runs.
+  const machineTime = systemClock();
   let wasReady = false;
   let exitCode: ExitCode | undefined;
   let caught = false;
@@ -489,9 +491,10 @@ export function createRuntime(parts: RuntimeParts): Runtime {
     finish(EXIT.bug, since);
   }
 
+  /** Waits for the ledger's work, so long at most. */
   async function within(milliseconds: number, work: Promise<unknown>): Promise<void> {
     const done = new AbortController();
-    await Promise.race([work, clock.sleep(milliseconds, done.signal).catch(() => {})]);
+    await Promise.race([work, machineTime.sleep(milliseconds, done.signal).catch(() => {})]);
     done.abort();
   }
 
