@@ -1,0 +1,228 @@
+// One life of the bot's process, put together as the runtime does it: fleet, dispatcher and checkpoint on a kept ledger.
+
+import { createCheckpoint } from "../../../bot/checkpoint.ts";
+import { createDispatcher } from "../../../bot/gateway/dispatch.ts";
+import { createFleet, type Fleet } from "../../../bot/gateway/fleet.ts";
+import type { Ledger } from "../../../bot/ledger/ledger.ts";
+import { crashLoopPauseMs } from "../../../bot/resilience/crashLoop.ts";
+import type { Telemetry } from "../../../bot/telemetry/telemetry.ts";
+import { Secret } from "../../../shared/secret.ts";
+import type { Chance } from "./chance.ts";
+import type { Discord, GatewayAnswer } from "./discord.ts";
+import { type ProcessClock, processClock, type Timeline } from "./timeline.ts";
+import type { Trace } from "./trace.ts";
+import type { Truth } from "./truth.ts";
+
+/** How REST treats GET /gateway/bot. */
+export type RestMood = "up" | "fails" | "hangs" | "banned";
+
+/** What outlives a process, and how the world outside of the gateway is. */
+export interface Surroundings {
+  readonly timeline: Timeline;
+  readonly chance: Chance;
+  readonly trace: Trace;
+  readonly truth: Truth;
+  readonly discord: Discord;
+  readonly ledger: Ledger;
+  readonly shards: number;
+  /** Whether SHARD_COUNT is left to Discord. */
+  readonly autoShards: boolean;
+  rest: RestMood;
+  restBannedUntil: number | undefined;
+  ledgerFails: boolean;
+  /** How long the slowest handler takes. */
+  readonly slowestHandlerMs: number;
+}
+
+export interface ProcessLife {
+  readonly number: number;
+  readonly clock: ProcessClock;
+  readonly fleet: Fleet;
+  /** When the sessions that the ledger holds were looked at. */
+  readonly savedAt: number;
+  readonly ended: boolean;
+  /** Ended without a chance to save: what finished since the last checkpoint is handled again. */
+  readonly mayForget: boolean;
+  /** No IDENTIFY before this instant: too many starts. */
+  readonly holdUntil: number;
+  readonly handlersRunning: number;
+  /** Requests for members that have not settled. */
+  membersAsked: number;
+  readonly sockets: ReadonlySet<object>;
+  readonly fatal: string | undefined;
+  /** SIGKILL: sockets are reset by the kernel. */
+  kill(): void;
+  /** SIGTERM; resolves when the process has ended. */
+  terminate(keepSessions: boolean): Promise<void>;
+  setRestBan(until: number | undefined): void;
+}
+
+const DRAIN_MS = 20_000;
+const SAVE_BEFORE_CLOSE_MS = 250;
+
+const textOf = (data: unknown, name: string): string => String(Reflect.get(Object(data), name));
+
+/** Reads the ledger, then starts as the runtime would. */
+export async function startLife(number: number, world: Surroundings): Promise<ProcessLife> {
+  const { timeline, chance, trace, truth, discord, ledger } = world;
+  const clock = processClock(timeline);
+  const sockets = new Set<object>();
+  const sessionOf = new Map<number, string>();
+  const life = {
+    number,
+    clock,
+    savedAt: Number.NEGATIVE_INFINITY,
+    ended: false,
+    mayForget: false,
+    holdUntil: 0,
+    handlersRunning: 0,
+    membersAsked: 0,
+    sockets,
+    fatal: undefined as string | undefined,
+    kill,
+    terminate,
+    setRestBan: (until: number | undefined): void =>
+      fleet.setRestBan(until === undefined ? undefined : clock.wall() + until - clock.now()),
+  };
+  trace.note(`process ${number} starts`);
+
+  const stored = await ledger.readSessions();
+  const starts = await ledger.readStarts();
+  await ledger.recordStart(clock.wall());
+  for (const session of stored) sessionOf.set(session.shard, session.sessionId);
+
+  const telemetry: Telemetry = {
+    count() {},
+    level() {},
+    observe() {},
+    event(name, fields) {
+      trace.note(`${name} ${JSON.stringify(fields)}`);
+      if (name === "dispatch.poison") {
+        truth.poisoned(sessionOf.get(Number(Reflect.get(fields, "shard"))) ?? "", Number(Reflect.get(fields, "seq")));
+      }
+      if (name === "dispatch.shed") trace.broken("an event was shed");
+    },
+    log: (level, message) => trace.note(`${level} ${message}`),
+    flush() {},
+  };
+
+  const dispatcher = createDispatcher({
+    clock,
+    telemetry,
+    handler: (type) => (type === "MESSAGE_CREATE" ? handle : undefined),
+    waitDeadlineMs: 3_600_000,
+    runDeadlineMs: 900_000,
+  });
+
+  function handle(data: unknown, context: { sequence: number }): unknown {
+    const finished = truth.started(textOf(data, "session"), context.sequence, made);
+    if (chance.happens(0.5)) {
+      finished();
+      if (chance.happens(0.05)) throw new Error("a handler that throws");
+      return undefined;
+    }
+    life.handlersRunning++;
+    return clock.sleep(chance.random() ** 3 * world.slowestHandlerMs).then(() => {
+      life.handlersRunning--;
+      finished();
+    });
+  }
+
+  const saving: Ledger = {
+    ...ledger,
+    async writeSessions(sessions) {
+      const seenAt = clock.now();
+      const fails = world.ledgerFails;
+      await clock.sleep(chance.between(1, 40));
+      if (fails) throw new Error("the ledger fails");
+      await ledger.writeSessions(sessions);
+      trace.note(
+        `saved ${JSON.stringify(sessions.map(({ shard, sequence, finishedAbove, unfinished }) => [shard, sequence, finishedAbove, unfinished]))}`,
+      );
+      life.savedAt = seenAt;
+    },
+  };
+  const checkpoint = createCheckpoint({ clock, ledger: saving, telemetry, sessions: () => fleet.sessions() });
+
+  const pauseMs = crashLoopPauseMs(starts, clock.wall());
+  life.holdUntil = clock.now() + pauseMs;
+  const fleet = createFleet({
+    clock,
+    random: chance.random,
+    telemetry,
+    userAgent: "DiscordBot (https://example.invalid, 1)",
+    token: new Secret("not-a-real-token"),
+    intents: 1,
+    intentNames: ["GUILDS"],
+    shardCount: world.autoShards ? "auto" : world.shards,
+    compression: "none",
+    plainAllowed: false,
+    identifyOverride: false,
+    identifyDelayMs: pauseMs,
+    storedSessions: stored,
+    connect: discord.connectFor(clock.enter, sockets),
+    fetchGateway: (signal) => askGateway(world, clock, signal),
+    onDispatch(shard, sequence, type, data) {
+      if (type === "READY") sessionOf.set(shard, textOf(data, "session_id"));
+      truth.heard(sessionOf.get(shard) ?? "", sequence, made);
+      dispatcher.dispatch(shard, sequence, type, data);
+    },
+    finished(shard) {
+      const position = dispatcher.position(shard);
+      if (position === undefined) return { sequence: 0, finishedAbove: [], unfinished: [] };
+      return { ...position, sequence: position.finished };
+    },
+    onSession: dispatcher.onSession,
+    onFatal: ({ code }) => {
+      life.fatal = code;
+    },
+  });
+  const made: ProcessLife = Object.assign(life, { fleet });
+
+  function end(): void {
+    life.ended = true;
+    clock.kill();
+    discord.processDied(sockets);
+  }
+
+  function kill(): void {
+    trace.note(`process ${number} is killed`);
+    life.mayForget = true;
+    end();
+  }
+
+  async function terminate(keepSessions: boolean): Promise<void> {
+    trace.note(`process ${number} is told to end, ${keepSessions ? "keeping" : "ending"} its sessions`);
+    if (keepSessions) {
+      dispatcher.stopStarting();
+      await Promise.race([checkpoint.write(), timeline.sleep(SAVE_BEFORE_CLOSE_MS)]);
+    }
+    checkpoint.stop();
+    discord.endingAllowed = !keepSessions;
+    await fleet.stop({ keepSessions });
+    const late = new AbortController();
+    const cancel = timeline.schedule(DRAIN_MS, () => late.abort(new Error("late")));
+    await dispatcher.drained(late.signal).catch(() => {});
+    cancel();
+    const failing = world.ledgerFails;
+    await (keepSessions ? checkpoint.write() : checkpoint.forget());
+    life.mayForget = failing || world.ledgerFails;
+    end();
+  }
+
+  for (const session of stored) dispatcher.restore(session);
+  if (world.restBannedUntil !== undefined) life.setRestBan(world.restBannedUntil);
+  fleet.start();
+  checkpoint.start();
+  return made;
+}
+
+async function askGateway(world: Surroundings, clock: ProcessClock, signal: AbortSignal): Promise<GatewayAnswer> {
+  const { chance, trace, discord } = world;
+  trace.note(`GET /gateway/bot while REST ${world.rest}`);
+  if (world.rest === "banned") throw new Error("REST is banned");
+  if (world.rest === "hangs") await clock.sleep(3_600_000, signal);
+  await clock.sleep(chance.between(20, 300), signal);
+  if (world.rest === "fails") throw new Error("HTTP 500");
+  return discord.gatewayBot();
+}
