@@ -3,11 +3,16 @@
 // What the answers say is kept per bucket hash, since one route may be counted in several buckets (deletes by age,
 // hidden limits) and Discord may rename a bucket at any time: a request needs room in every window still running.
 // Most of Discord's buckets leak, some are fixed windows, and no header tells which; waiting the whole Reset-After
-// once nothing remains is right for both.
+// once nothing remains is right for both. A bucket whose answers prove that it leaks is used slot by slot: what it holds
+// is at most what its last answers said, less what has leaked since, and all that no answer is in for.
 
+import { observePace, type Pace, slotOf } from "./pace.ts";
 import type { LimitHeaders } from "./verdict.ts";
 
-/** What one bucket hash last said. `resetAt` is undefined from the moment the window is full again to the next answer. */
+/**
+ * What one bucket hash last said. `resetAt`, when it is full again at the latest, is undefined from that moment to the
+ * next answer, unless it is known to leak.
+ */
 interface Window {
   readonly hash: string;
   limit: number;
@@ -15,6 +20,9 @@ interface Window {
   resetAt: number | undefined;
   /** The longest Reset-After seen, in milliseconds: a lower bound of what a full refill takes. */
   period: number;
+  pace: Pace | undefined;
+  /** The route that it answered; undefined once there were several, each of which Discord may count by itself. */
+  route: string | undefined;
 }
 
 type Knowledge =
@@ -59,7 +67,12 @@ export class Bucket {
     if ((knowledge.kind === "unknown" || this.#doubts > 0) && this.#inFlight > 0) return "answer";
     if (knowledge.kind === "limited") {
       for (const window of knowledge.windows) {
-        if (ended(window, now)) {
+        const slot = slotOf(window.pace);
+        if (slot !== undefined && window.resetAt !== undefined) {
+          const free = window.limit - 1 - this.#inFlight - this.#doubts;
+          if (free < 0 && this.#inFlight > 0) return "answer";
+          ready = Math.max(ready, free < 0 ? this.#doubtsEnd : window.resetAt - free * slot);
+        } else if (ended(window, now)) {
           if (window.limit > this.#inFlight + this.#doubts) continue;
           if (this.#inFlight > 0) return "answer";
           ready = Math.max(ready, this.#doubtsEnd);
@@ -77,7 +90,13 @@ export class Bucket {
     let wait = Math.max(this.#blockedUntil - now, 0);
     if (this.#knowledge.kind === "limited") {
       for (const window of this.#knowledge.windows) {
-        if (window.resetAt === undefined || ended(window, now) || ahead < window.remaining) continue;
+        if (window.resetAt === undefined || ended(window, now)) continue;
+        const slot = slotOf(window.pace);
+        if (slot !== undefined) {
+          wait = Math.max(wait, window.resetAt - now - (window.limit - 1 - this.#inFlight - ahead) * slot);
+          continue;
+        }
+        if (ahead < window.remaining) continue;
         const laps = Math.floor((ahead - window.remaining) / window.limit);
         wait = Math.max(wait, window.resetAt - now + laps * window.period);
       }
@@ -90,7 +109,7 @@ export class Bucket {
     this.#forgive(now);
     if (this.#knowledge.kind === "limited") {
       for (const window of this.#knowledge.windows) {
-        if (ended(window, now)) {
+        if (ended(window, now) && slotOf(window.pace) === undefined) {
           // Those still in flight, or lost, may be counted in the new window.
           window.remaining = window.limit - this.#inFlight - this.#doubts;
           window.resetAt = undefined;
@@ -107,8 +126,10 @@ export class Bucket {
     if (this.#knowledge.kind === "limited") {
       this.#doubts += 1;
       for (const window of this.#knowledge.windows) {
-        // A leaking bucket seen nearly full told a part of its period only; twice what was seen is a fair guess.
-        this.#doubtsEnd = Math.max(this.#doubtsEnd, now + window.period * Math.min(window.limit, 2));
+        // A bucket not known to leak, seen nearly full, told a part of its period only; twice that is a fair guess.
+        const slot = slotOf(window.pace);
+        const whole = slot === undefined ? window.period * Math.min(window.limit, 2) : window.limit * (slot + 2);
+        this.#doubtsEnd = Math.max(this.#doubtsEnd, now + whole);
         // The one that would have told this window's end is gone.
         if (this.#inFlight === 1) window.resetAt ??= now + window.period;
       }
@@ -140,6 +161,15 @@ export class Bucket {
     this.#blockedUntil = Math.max(this.#blockedUntil, until);
   }
 
+  /** A 429 despite what was believed: no slot is counted on any more before the whole Reset-After has passed. */
+  distrust(): void {
+    if (this.#knowledge.kind !== "limited") return;
+    for (const window of this.#knowledge.windows) {
+      if (slotOf(window.pace) !== undefined) window.remaining = 0;
+      window.pace = { kind: "refuted" };
+    }
+  }
+
   /** A 429 that showed no numbers: what was believed is wrong, so after the wait one request finds out anew. */
   forget(): void {
     if (this.#knowledge.kind === "limited") this.#knowledge = UNKNOWN;
@@ -153,7 +183,10 @@ export class Bucket {
     for (const theirs of other.#knowledge.windows) {
       const ours = windows.find((window) => window.hash === theirs.hash);
       if (ours === undefined) windows.push({ ...theirs });
-      else ours.remaining = Math.min(ours.remaining, theirs.remaining);
+      else {
+        ours.remaining = Math.min(ours.remaining, theirs.remaining);
+        if (ours.resetAt !== undefined) ours.resetAt = Math.max(ours.resetAt, theirs.resetAt ?? 0);
+      }
     }
     this.#knowledge = { kind: "limited", windows };
   }
@@ -171,8 +204,8 @@ export class Bucket {
     return this.#knowledge.kind !== "limited" || this.#knowledge.windows.every((window) => ended(window, now));
   }
 
-  /** Takes in the limit headers of an answer whose slot was given back just before. */
-  learn(now: number, limits: LimitHeaders): void {
+  /** Takes in the limit headers of an answer, on a route by its key, whose slot was given back just before. */
+  learn(now: number, limits: LimitHeaders, route = ""): void {
     const windows = this.#knowledge.kind === "limited" ? this.#knowledge.windows : [];
     const resetAt = now + limits.resetAfterMs;
     const window = windows.find((known) => known.hash === limits.hash);
@@ -181,20 +214,27 @@ export class Bucket {
     const alone = this.#alone && this.#inFlight === 0;
     if (alone) this.#doubts = 0;
     const sure = Math.max(limits.remaining - this.#inFlight, 0);
+    if (window !== undefined && window.route !== route) window.route = undefined;
+    const newest = alone && window?.route !== undefined;
     const told: Window = window ?? {
       hash: limits.hash,
       limit: limits.limit,
       remaining: alone ? limits.remaining : sure,
       resetAt,
       period: limits.resetAfterMs,
+      pace: observePace(undefined, limits),
+      route,
     };
     if (window !== undefined) {
+      const leaked = slotOf(window.pace) !== undefined;
+      window.pace = observePace(window.limit === limits.limit ? window.pace : undefined, limits);
       window.limit = limits.limit;
       window.period = Math.max(window.period, limits.resetAfterMs);
-      if (alone) window.remaining = limits.remaining;
+      if (newest) window.remaining = limits.remaining;
       else if (ended(window, now)) window.remaining = sure;
       else window.remaining = Math.min(window.remaining, sure);
-      window.resetAt = Math.max(window.resetAt ?? 0, resetAt);
+      // The answer to a lone request is the newest word here, too; one that came late is then no lasting loss.
+      window.resetAt = newest && leaked ? resetAt : Math.max(window.resetAt ?? 0, resetAt);
     }
     if (windows.length === 1 && window !== undefined) return;
     // A window under another name that has ended, or that nobody in flight will report on, needs no room any more.

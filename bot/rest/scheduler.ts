@@ -162,7 +162,7 @@ export class Scheduler<Job> {
       }
       counted = this.#laneOf(known.group, lane.major);
     }
-    counted.bucket.learn(now, { ...limits, hash: known.hash });
+    counted.bucket.learn(now, { ...limits, hash: known.hash }, entry.route.key);
     this.#place(counted, now);
     if (counted !== lane) this.#place(lane, now);
   }
@@ -178,6 +178,7 @@ export class Scheduler<Job> {
   /** After a 429 about the bucket: it sends nothing before `until`; without numbers it is probed anew then. */
   block(route: Route, until: number, now: number, numbers: boolean): void {
     const lane = this.#lane(route);
+    lane.bucket.distrust();
     if (!numbers) lane.bucket.forget();
     lane.bucket.block(until);
     this.#place(lane, now);
