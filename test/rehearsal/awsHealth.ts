@@ -23,10 +23,15 @@ export function healthOf(program: DeclaredProgram): Health {
   };
 }
 
+/** What a bot that lives publishes once a minute at least. */
+export function beat(twin: Twin, stack: string, at: number): void {
+  twin.putMetric(METRIC_NAMESPACE, "Heartbeat", { [METRIC_DIMENSION]: stack }, 1, at);
+}
+
 /** A stack that was deployed at `since` and has been healthy until `now`: its alarms are past their warm-up. */
 export function healthyUntil(now: number, since: number, stack: string, twin: Twin, health: Health): void {
   for (let at = since; at < now; at += MINUTE_MS) {
-    twin.putMetric(METRIC_NAMESPACE, "Heartbeat", { [METRIC_DIMENSION]: stack }, 1, at);
+    beat(twin, stack, at);
     health(twin, at);
     twin.advance(at);
   }

@@ -7,7 +7,7 @@ import type { Clock } from "../../bot/clock.ts";
 import { createTwin, type Twin } from "../cloudwatch/twin.ts";
 import { type SimulatedDiscord, startSimulatedDiscord } from "../discord/index.ts";
 import type { DeclaredProgram } from "../infra/program.ts";
-import { healthOf, healthyUntil } from "./awsHealth.ts";
+import { beat, healthOf, healthyUntil } from "./awsHealth.ts";
 import { type BotProcess, type Launch, startBot } from "./botProcess.ts";
 import { type ChangedVariable, declaredContainer, rehearsedEnvironment } from "./container.ts";
 import type { Drill } from "./drill.ts";
@@ -119,7 +119,8 @@ export async function openWorld(drill: Drill, options: WorldOptions): Promise<Wo
   );
   const twin = createTwin({ ...program, createdAt: clock.wall() - DEPLOYED_AGO_MS });
   const health = healthOf(program);
-  healthyUntil(clock.wall(), clock.wall() - DEPLOYED_AGO_MS, environment["STACK"] ?? "", twin, health);
+  const stack = environment["STACK"] ?? "";
+  healthyUntil(clock.wall(), clock.wall() - DEPLOYED_AGO_MS, stack, twin, health);
 
   const lines: Line[] = [];
   const strayLines: string[] = [];
@@ -132,14 +133,20 @@ export async function openWorld(drill: Drill, options: WorldOptions): Promise<Wo
   let died: number | NodeJS.Signals | undefined;
   let replaced: number | NodeJS.Signals = 0;
   let endRepeat = (): void => {};
+  // How long the end takes is real time, and no drill: alarms are looked at until it begins.
+  let closing = false;
   let healthAt = clock.wall();
 
+  const started = (): number => lines.filter(({ event }) => event === "bot.started").length;
+
   const look = (): void => {
-    if (ended.aborted) return;
+    if (ended.aborted || closing) return;
     const now = clock.wall();
     if (now - healthAt >= MINUTE_MS) {
       healthAt = now;
       health(twin, now);
+      // A process takes real time to start, which a fast clock makes minutes of; until then the one before it lives.
+      if (started() === 0) beat(twin, stack, now);
     }
     twin.advance(now);
     clock.schedule(LOOK_EVERY_MS, look);
@@ -153,7 +160,6 @@ export async function openWorld(drill: Drill, options: WorldOptions): Promise<Wo
     else if (!("_aws" in line) && lines.length < MOST_EVENTS) lines.push(line);
   };
 
-  const started = (): number => lines.filter(({ event }) => event === "bot.started").length;
   const start = async (): Promise<void> => {
     const before = started();
     const next = launch({ clock, environment, stopTimeoutMs: container.stopTimeoutSeconds * 1_000, onLine });
@@ -206,8 +212,8 @@ export async function openWorld(drill: Drill, options: WorldOptions): Promise<Wo
     pass: (milliseconds) => clock.sleep(milliseconds, ended),
     repeat(everyMs, act) {
       const again = (): void => {
-        act();
         endRepeat = clock.schedule(everyMs, again);
+        act();
       };
       again();
     },
@@ -216,6 +222,7 @@ export async function openWorld(drill: Drill, options: WorldOptions): Promise<Wo
     async close() {
       const last = bot;
       bot = undefined;
+      closing = true;
       const how = await last?.stop();
       endRepeat();
       over.abort(new Error("the drill is over"));

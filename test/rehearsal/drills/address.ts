@@ -19,6 +19,18 @@ const ban = ({ discord }: World): void =>
     durationMs: RETRY_AFTER_SECONDS * 1_000,
   });
 
+/** Banned until the bot has waited as long as it was told; its start takes real time, which must not use the ban up. */
+function banBefore(world: World): void {
+  const { counts, faults } = world.discord;
+  const lift = faults.rest.banEdge({ shape: "text-1015", retryAfterSeconds: RETRY_AFTER_SECONDS });
+  world.repeat(1_000, () => {
+    if (counts.edgeHits === 0) return;
+    world.endRepeat();
+    // A moment before the wait is over, so that whoever keeps it finds the edge open.
+    void world.pass((RETRY_AFTER_SECONDS - 5) * 1_000).then(lift, () => {});
+  });
+}
+
 /** A closed edge is hit by the one request that finds it closed, and by what was under way at that moment. */
 const edgeHits = (world: World, most: number): readonly string[] => {
   const hits = world.discord.counts.edgeHits;
@@ -49,7 +61,7 @@ export const ADDRESS_DRILLS: readonly Drill[] = [
     always: true,
     alsoAtRate1: true,
     quietMs: 0,
-    before: ban,
+    before: banBefore,
     verify: (world) => [...identifies(1)(world), ...edgeHits(world, 1)],
   },
   {
