@@ -1,8 +1,11 @@
 // The price of the committed stacks: what the README promises, from the resources that are declared.
 
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { monthlyCost } from "../../infra/prices.ts";
 import { declaredOnce, type StackName } from "./program.ts";
+import { REPOSITORY_ROOT } from "./stackFile.ts";
 
 async function cost(stack: StackName, config: Readonly<Record<string, string>> = {}) {
   const lines = monthlyCost((await declaredOnce({ stack, config })).resources);
@@ -22,6 +25,22 @@ describe("monthlyCost", () => {
     // Far below would mean that a line was forgotten.
     expect(list).toBeGreaterThan(most * 0.8);
     expect(withFreeTier).toBeLessThan(list);
+  });
+
+  it.each<[row: string, StackName, Record<string, string>]>([
+    ["dev (NAT instance, Spot)", "dev", {}],
+    ["prod, one NAT gateway", "prod", {}],
+    ["prod, two NAT gateways", "prod", { natZones: '["a","b"]' }],
+  ])("is what the README says of %s", async (row, stack, config) => {
+    const { lines, list, withFreeTier } = await cost(stack, config);
+    const of = (item: RegExp): number =>
+      lines.filter((line) => item.test(line.item)).reduce((total, { usdPerMonth }) => total + usdPerMonth, 0);
+    const dollars = (usd: number): string => `$${usd.toFixed(2)}`;
+    const cells = [of(/Fargate/), of(/^NAT/), of(/Elastic IP/), of(/metric|alarm|dashboard/), of(/secret/)].map(
+      dollars,
+    );
+    const readme = readFileSync(join(REPOSITORY_ROOT, "README.md"), "utf8");
+    expect(readme).toContain(`| ${[row, ...cells, `**${dollars(list)}**`, dollars(withFreeTier)].join(" | ")} |`);
   });
 
   it("counts a parked address", async () => {
