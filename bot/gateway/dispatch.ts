@@ -119,6 +119,8 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   const abandoned = new WeakSet<Positions>();
   const holds = new WeakMap<Positions, Held>();
   let stopped = false;
+  // The drain has ended: what still runs counts as unfinished whatever becomes of it, and another process runs it again.
+  let cutOff = false;
   let cancelWaitDeadline: Cancel | undefined;
 
   const settle = (positions: Positions, shard: number, sequence: number): void => {
@@ -163,7 +165,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     job.positions.start(job.sequence);
     running.add(context);
     const end = (): boolean => {
-      if (!running.delete(context)) return false;
+      if (cutOff || !running.delete(context)) return false;
       lanes.release(job.key);
       settle(job.positions, job.shard, job.sequence);
       options.settled?.();
@@ -293,6 +295,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
         const done = (): void => finish(resolve);
         const abort = (): void => {
           const ended = new Error("the time to finish what runs is over", { cause: signal.reason });
+          cutOff = true;
           for (const context of running) context.abort(ended);
           finish(() => reject(signal.reason));
         };
