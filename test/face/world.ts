@@ -73,12 +73,17 @@ export interface WorldOptions extends Partial<Omit<SimulatedDiscordOptions, "clo
   readonly rate?: number;
 }
 
+// Ten seconds for a dial are less than one at a high rate: a machine that is busier than that looks like a dead resume
+// host, and the bot is right to leave it.
+const HURRIED: readonly RuleName[] = ["resume.generic-host"];
+
 /** One promise of the outer face as a test: runs beside its neighbours, and holds every line and file to the rules. */
 export function promise(title: string, options: WorldOptions, body: (world: World) => Promise<void>): void {
   it.concurrent(
     title,
     async () => {
       const { excused = [], rate = RATE, ...simulated } = options;
+      const tolerated = rate > UNHURRIED.rate ? [...excused, ...HURRIED] : excused;
       const originMs = Date.now();
       const clock = systemClock(rate, originMs);
       const discord = await startSimulatedDiscord({
@@ -124,7 +129,7 @@ export function promise(title: string, options: WorldOptions, body: (world: Worl
         await endAll();
         for (const { stdout } of bots) checkOutput(stdout());
         checkFiles(home);
-        expect(discord.violations.filter(({ rule }) => !excused.includes(rule))).toEqual([]);
+        expect(discord.violations.filter(({ rule }) => !tolerated.includes(rule))).toEqual([]);
       } catch (error) {
         const printed = bots.map((bot) => bot.stdout().slice(-6_000)).join("\n--\n");
         throw new Error(
