@@ -57,6 +57,8 @@ const REFUSAL_LASTS_MS = 60_000;
 
 /** Close code "Disallowed intent(s)" (topics/opcodes-and-status-codes#gateway). */
 const DISALLOWED_INTENTS = "4014";
+// The refused IDENTIFY counts for the 5 s window of its key (events/gateway#rate-limiting); one second is for the way there.
+const IDENTIFY_APART_MS = 6_000;
 
 /** Why Discord refuses the bot, and what a person must do about it. */
 export interface Refusal {
@@ -282,7 +284,7 @@ export function createRuntime(parts: RuntimeParts): Runtime {
           return;
         }
         void remember({ ...refusal, fingerprint, writtenAt: clock.wall() });
-        fleet = createFleetFrom([], undefined, 0);
+        fleet = createFleetFrom([], undefined, IDENTIFY_APART_MS);
         const { edge } = rest.status();
         if (edge.until !== null) fleet.setRestBan(Date.parse(edge.until));
         fleet.start();

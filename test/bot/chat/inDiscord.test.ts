@@ -1,0 +1,147 @@
+// The bundled bot as a process against the simulated Discord: from first start to answer, with and without its intent.
+
+import { describe, expect } from "vitest";
+import type { SimulatedDiscord } from "../../discord/index.ts";
+import { promise } from "../../face/world.ts";
+
+const CHAT = { BOT_MODULE: "./bot/chat/index.ts" };
+const MESSAGE_CONTENT = 1 << 15;
+
+/** The first server's first channel, and somebody in it. */
+function placeIn(discord: SimulatedDiscord) {
+  const [guild] = discord.world.guilds.values();
+  const channel = guild?.channels[0];
+  if (guild === undefined || channel === undefined) throw new Error("the world has no channel");
+  const member = discord.world.addMember(guild.id);
+  return { guildId: guild.id, channelId: channel.id, ownerId: guild.ownerId, memberId: member.id };
+}
+
+/** What the bot wrote in a channel, with the message each reply refers to. */
+function repliesIn(
+  discord: SimulatedDiscord,
+  channelId: string,
+): { readonly to: unknown; readonly content: unknown }[] {
+  return [...discord.world.channel(channelId).messages.values()]
+    .filter(({ author }) => author.id === discord.world.bot.id)
+    .map(({ data }) => ({ to: Object(data["message_reference"]).message_id, content: data["content"] }));
+}
+
+describe("the bundled bot", () => {
+  promise("answers a mention on day one, and nothing else", { privilegedIntents: 0 }, async ({ bot, discord }) => {
+    const it = bot(CHAT);
+    await it.event("bot.ready");
+    const { guildId, channelId, memberId } = placeIn(discord);
+    const thread = discord.world.addChannel(guildId, channelId).id;
+    const say = (content: string, place: string, mentionsBot: boolean): string =>
+      discord.sendMessage({ guildId, channelId: place, authorId: memberId, content, mentionsBot });
+    say("not for the bot", channelId, false);
+    const first = say("hello", channelId, true);
+    const second = say("hello in here", thread, true);
+    await discord.waitFor(() => discord.counts.rest.messagesCreated >= 2);
+    expect(repliesIn(discord, channelId)).toEqual([{ to: first, content: expect.stringContaining("hello") }]);
+    expect(repliesIn(discord, thread)).toEqual([{ to: second, content: expect.stringContaining("hello in here") }]);
+    expect([...discord.world.commands.values()].map(({ name }) => name).sort()).toEqual([
+      "reboot",
+      "start",
+      "status",
+      "stop",
+    ]);
+  });
+
+  promise(
+    "answers every message of CHAT_CHANNELS",
+    { privilegedIntents: MESSAGE_CONTENT },
+    async ({ bot, discord }) => {
+      const { guildId, channelId, memberId } = placeIn(discord);
+      const it = bot({ ...CHAT, CHAT_CHANNELS: channelId });
+      await it.event("bot.ready");
+      expect(it.stdout()).toContain("Message Content Intent");
+      const id = discord.sendMessage({ guildId, channelId, authorId: memberId, content: "no mention" });
+      await discord.waitFor(() => discord.counts.rest.messagesCreated >= 1);
+      expect(repliesIn(discord, channelId)).toEqual([{ to: id, content: expect.stringContaining("no mention") }]);
+    },
+  );
+
+  promise(
+    "goes on mention-only where the portal does not grant the intent, and does not ask again at the next start",
+    { privilegedIntents: 0, excused: ["identify.disallowed-intents", "dial.after-fatal"] },
+    async ({ bot, discord, home }) => {
+      const { guildId, channelId, memberId } = placeIn(discord);
+      const environment = { ...CHAT, CHAT_CHANNELS: channelId, LEDGER: `file:${home}` };
+      const it = bot(environment);
+      await it.event("bot.ready");
+      expect(await it.event("intent.dropped")).toMatchObject({ intent: "MESSAGE_CONTENT", fix: expect.any(String) });
+      expect(discord.counts.serverCloses).toMatchObject({ 4014: 1 });
+      discord.sendMessage({ guildId, channelId, authorId: memberId, content: "withheld" });
+      const id = discord.sendMessage({ guildId, channelId, authorId: memberId, content: "mine", mentionsBot: true });
+      await discord.waitFor(() => discord.counts.rest.messagesCreated >= 1);
+      expect(repliesIn(discord, channelId)).toEqual([{ to: id, content: expect.stringContaining("mine") }]);
+      expect(it.lines.filter(({ msg }) => String(msg).includes("come without content"))).toHaveLength(1);
+      it.kill("SIGTERM");
+      expect(await it.ended).toBe(0);
+      const next = bot(environment);
+      await next.event("bot.ready");
+      expect(next.events("session.resumed")).toHaveLength(1);
+      expect(discord.counts.serverCloses).toMatchObject({ 4014: 1 });
+      next.kill("SIGTERM");
+      expect(await next.ended).toBe(0);
+    },
+  );
+
+  promise(
+    "refuses as ever what it cannot do without",
+    { privilegedIntents: 0, excused: ["identify.disallowed-intents"] },
+    async ({ bot }) => {
+      const it = bot({ FACE_INTENTS: String(1 << 15) });
+      expect(await it.ended).toBe(77);
+      expect(await it.event("fatal")).toMatchObject({ code: "4014" });
+      expect(it.events("intent.dropped")).toEqual([]);
+    },
+  );
+
+  for (const ledger of ["memory", "file"]) {
+    promise(
+      `$reboot rebuilds the run within the process, LEDGER=${ledger}: resumed, nothing lost, nothing twice`,
+      {},
+      async ({ bot, discord, home }) => {
+        const { guildId, channelId, ownerId } = placeIn(discord);
+        const LEDGER = ledger === "file" ? `file:${home}` : "memory";
+        const it = bot({ ...CHAT, LEDGER, OPERATOR_USER_IDS: ownerId });
+        await it.event("bot.ready");
+        const say = (content: string): string =>
+          discord.sendMessage({ guildId, channelId, authorId: ownerId, content, mentionsBot: true });
+        say("before");
+        const reboot = say("$reboot");
+        const meanwhile = say("meanwhile");
+        await it.until("the second start", () => it.events("bot.started").length === 2);
+        await it.event("session.resumed");
+        const after = say("after");
+        await discord.waitFor(() => discord.counts.rest.messagesCreated >= 4);
+        expect(
+          repliesIn(discord, channelId)
+            .map(({ to }) => to)
+            .slice(1),
+        ).toEqual([reboot, meanwhile, after]);
+        expect(discord.counts).toMatchObject({ identifies: 1, resumed: 1, rest: { messagesCreated: 4 } });
+        expect(new Set(it.events("bot.started").map(({ pid }) => pid))).toEqual(new Set([it.pid]));
+        await it.until("the deploy's echo in a metric", () => it.metrics().at(-1)?.["DeployRunning"] === 1);
+        expect((await it.get("/ready")).status).toBe(200);
+        say("$reboot");
+        await discord.waitFor(() => discord.counts.rest.messagesCreated >= 5);
+        expect(it.events("bot.started")).toHaveLength(2);
+        it.kill("SIGTERM");
+        expect(await it.ended).toBe(0);
+      },
+    );
+  }
+
+  promise("answers a slash command within its 3 s, though its channel is busy", {}, async ({ bot, discord }) => {
+    const { channelId, memberId } = placeIn(discord);
+    const it = bot(CHAT);
+    await it.event("bot.ready");
+    discord.createInteraction({ channelId, userId: memberId, data: { id: "1", name: "status", type: 1 } });
+    await discord.waitFor(() => discord.requests.some(({ route }) => route.endsWith("/callback")));
+    const [callback] = discord.requests.filter(({ route }) => route.endsWith("/callback"));
+    expect(callback).toMatchObject({ status: 204, body: { type: 4, data: { flags: 64 } } });
+  });
+});
