@@ -1,4 +1,4 @@
-// The Pulumi program, top to bottom like the diagram: settings, network, image, secrets, paging, alarms, service.
+// The Pulumi program, top to bottom like the diagram: settings, network, image, secrets, ledger, paging, alarms, service.
 
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
@@ -12,6 +12,7 @@ import { DiscordChannel } from "./discordChannel.ts";
 import { FlowLogs } from "./flowLogs.ts";
 import { BotImage } from "./image.ts";
 import { StackKey } from "./key.ts";
+import { Ledger, ledgerStatement } from "./ledger.ts";
 import { StaticEgress } from "./network.ts";
 import { Paging } from "./paging.ts";
 import { BotSecrets } from "./secrets.ts";
@@ -39,6 +40,7 @@ export default async function mooring() {
     disposable: settings.disposable,
     keyArn,
   });
+  const ledger = settings.ledger ? new Ledger(name, settings) : undefined;
   const logGroupName = `/mooring/${name}/bot`;
   const log = new BotLog(name, { logGroupName, ...logged });
 
@@ -93,18 +95,22 @@ export default async function mooring() {
       EGRESS_ADDRESSES: pulumi.concat(
         ...egress.addresses.flatMap((address, place) => (place === 0 ? [address] : [",", address])),
       ),
+      ...(ledger === undefined
+        ? {}
+        : { LEDGER: pulumi.interpolate`dynamodb:${ledger.tableName}`, TASKS: String(settings.tasks) }),
       ...(settings.egressEchoUrl === undefined ? {} : { EGRESS_ECHO_URL: settings.egressEchoUrl }),
       DRAIN_MS: String(settings.drainMs),
       LOG_LEVEL: settings.logLevel,
       SHARD_COUNT: settings.shardCount,
     },
+    taskRights: ledger === undefined ? [] : [ledgerStatement(ledger.tableArn)],
     secrets: botSecrets.references,
     secretArns: botSecrets.arns,
     keyArn,
     subnetIds: egress.privateSubnetIds,
     securityGroupId: egress.taskSecurityGroupId,
     // Alarms and topics too: a first deploy that fails must already page.
-    after: [...egress.paths, botSecrets, paging, events, alarms],
+    after: [...egress.paths, ...(ledger === undefined ? [] : [ledger]), botSecrets, paging, events, alarms],
   });
 
   return {

@@ -7,7 +7,7 @@ import type { SecretReference } from "./secrets.ts";
 import type { Settings } from "./settings.ts";
 
 export interface BotServiceArgs
-  extends Pick<Settings, "name" | "region" | "architecture" | "cpu" | "memory" | "spot" | "rollout"> {
+  extends Pick<Settings, "name" | "region" | "architecture" | "cpu" | "memory" | "spot" | "rollout" | "tasks"> {
   readonly account: pulumi.Input<string>;
   readonly logGroup: aws.cloudwatch.LogGroup;
   readonly image: pulumi.Input<string>;
@@ -17,6 +17,8 @@ export interface BotServiceArgs
   readonly secretArns: readonly pulumi.Input<string>[];
   /** The customer-managed key of the secrets, if there is one. */
   readonly keyArn: pulumi.Input<string> | undefined;
+  /** What the bot itself may do in AWS, as statements of a policy. */
+  readonly taskRights: readonly object[];
   readonly subnetIds: readonly pulumi.Input<string>[];
   readonly securityGroupId: pulumi.Input<string>;
   /** What must stand before the first task starts, beyond what the definition itself names. */
@@ -26,7 +28,7 @@ export interface BotServiceArgs
 /** Seconds between SIGTERM and SIGKILL; Fargate's most, and what a Spot interruption gives. */
 export const STOP_TIMEOUT = 120;
 
-// Percent of the one task that must and may run in a rollout. recreate never has two sessions of one bot.
+// Percent of the tasks that must and may run in a rollout. recreate never has two sessions of one bot.
 const ROLLOUT = {
   recreate: { deploymentMinimumHealthyPercent: 0, deploymentMaximumPercent: 100 },
   handoff: { deploymentMinimumHealthyPercent: 100, deploymentMaximumPercent: 200 },
@@ -104,6 +106,19 @@ export class BotService extends pulumi.ComponentResource {
       { description: `What the bot of ${args.name} itself may do in AWS`, assumeRolePolicy: trust },
       child,
     );
+    const taskPolicies =
+      args.taskRights.length === 0
+        ? []
+        : [
+            new aws.iam.RolePolicy(
+              `${name}-task`,
+              {
+                role: taskRole.id,
+                policy: pulumi.jsonStringify({ Version: "2012-10-17", Statement: args.taskRights }),
+              },
+              child,
+            ),
+          ];
 
     const container = {
       name: "bot",
@@ -159,7 +174,7 @@ export class BotService extends pulumi.ComponentResource {
         name: args.name,
         cluster: cluster.arn,
         taskDefinition: definition.arn,
-        desiredCount: 1,
+        desiredCount: args.tasks,
         capacityProviderStrategies: [{ capacityProvider, weight: 1, base: 1 }],
         // ECS takes a changed capacity provider only with a new deployment.
         forceNewDeployment: true,
@@ -179,7 +194,7 @@ export class BotService extends pulumi.ComponentResource {
       },
       {
         parent: this,
-        dependsOn: [capacity, executionPolicy, args.logGroup, ...args.after],
+        dependsOn: [capacity, executionPolicy, ...taskPolicies, args.logGroup, ...args.after],
         // Its name is taken while it exists, and two at once would be two bots.
         deleteBeforeReplace: true,
         customTimeouts: { create: "20m", update: "20m", delete: "20m" },

@@ -120,10 +120,17 @@ function checkTask(values: Values, report: Report): void {
   if (imageSource === "build" && imageDigest !== undefined) {
     report("imageDigest", `is ${imageDigest} while imageSource is build; set imageSource to digest, or empty this`);
   }
+  if (values.ledger) return;
   if (values.rollout === "handoff") {
     report(
       "rollout",
-      "is handoff; it needs a ledger that outlives the task, which this version does not deploy, use recreate",
+      "is handoff while ledger is false; sessions must outlive the task, set ledger to true, or use recreate",
+    );
+  }
+  if (values.tasks > 1) {
+    report(
+      "tasks",
+      `is ${values.tasks} while ledger is false; tasks share shards by it, set ledger to true, or tasks to 1`,
     );
   }
 }

@@ -131,6 +131,8 @@ export const KEYS = {
   cpu: key("integer", integer(256, 16_384), "256"),
   memory: key("integer", integer(512, 122_880), "512"),
   spot: key("boolean", trueOrFalse, "false"),
+  ledger: key("boolean", trueOrFalse, "false"),
+  tasks: key("integer", integer(1, 1_000), "1"),
   rollout: key("string", oneOf(["recreate", "handoff"]), "recreate"),
   // 5 s below ECS's stop timeout of 120 s, for closing the gateway and the last lines.
   drainMs: key("integer", integer(0, 115_000), "20000"),

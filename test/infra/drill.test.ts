@@ -43,6 +43,7 @@ describe("drillTargets", () => {
   it.each([
     ["EdgeBanned", true],
     ["MetricLinesBroken", true],
+    ["RetryAfterViolations", false],
     ["TaskCrashed", false],
     ["NatPortErrors-a", false],
     ["Memory", false],

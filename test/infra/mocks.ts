@@ -38,6 +38,7 @@ const PREFIXES: Readonly<Record<string, string>> = {
 const ARNS: Readonly<Record<string, (name: string, id: string) => readonly [service: string, resource: string]>> = {
   "aws:sns/topic:Topic": (name) => ["sns", name],
   "aws:sqs/queue:Queue": (name) => ["sqs", name],
+  "aws:dynamodb/table:Table": (name) => ["dynamodb", `table/${name}`],
   "aws:cloudwatch/logGroup:LogGroup": (name) => ["logs", `log-group:${name}`],
   "aws:cloudwatch/metricAlarm:MetricAlarm": (name) => ["cloudwatch", `alarm:${name}`],
   "aws:cloudwatch/compositeAlarm:CompositeAlarm": (name) => ["cloudwatch", `alarm:${name}`],

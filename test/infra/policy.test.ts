@@ -13,6 +13,9 @@ beforeAll(async () => {
       stack: "prod",
       config: {
         natZones: '["a","b"]',
+        ledger: "true",
+        tasks: "3",
+        rollout: "handoff",
         customerKey: "true",
         flowLogs: "true",
         monthlyBudgetUsd: "80",

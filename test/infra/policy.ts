@@ -60,6 +60,7 @@ const WORDS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
     statistic: ["SampleCount", "Average", "Sum", "Minimum", "Maximum"],
     evaluateLowSampleCountPercentiles: ["evaluate", "ignore"],
   },
+  "aws:dynamodb/table:Table": { billingMode: ["PAY_PER_REQUEST"] },
   "aws:budgets/budget:Budget": { budgetType: ["COST"], timeUnit: ["MONTHLY"] },
   "aws:ec2/eip:Eip": { domain: ["vpc"] },
   "aws:ec2/flowLog:FlowLog": { trafficType: ["ACCEPT", "REJECT", "ALL"] },

@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { secretNames, VARIABLES } from "../../shared/environment.ts";
+import { EXPIRY_ATTRIBUTE, KIND, TABLE_KEYS } from "../../shared/table.ts";
 import {
   type DeclaredProgram,
   declaredOnce,
@@ -340,6 +341,47 @@ describe("settings that shape the graph", () => {
     expect(alarms).toContain("UpstreamKeysExhausted");
     const holders = program.resources.filter(({ inputs }) => JSON.stringify(inputs).includes("placeholder-key"));
     expect(holders.map(({ secretInputs }) => secretInputs)).toEqual([["secretString"]]);
+  });
+
+  it("keeps the ledger in a table of the stack's own, and lets the task touch its own kinds of items alone", async () => {
+    const program = await declaredOnce({
+      stack: "prod",
+      config: { ledger: "true", rollout: "handoff", tasks: "3" },
+    });
+    const table = one(program, "aws:dynamodb/table:Table");
+    expect(table.inputs).toMatchObject({
+      billingMode: "PAY_PER_REQUEST",
+      hashKey: TABLE_KEYS.partition,
+      rangeKey: TABLE_KEYS.sort,
+      ttl: { attributeName: EXPIRY_ATTRIBUTE, enabled: true },
+      pointInTimeRecovery: { enabled: true },
+      deletionProtectionEnabled: true,
+    });
+    const values = Object.fromEntries(container(program).environment.map(({ name, value }) => [name, value]));
+    expect(values).toMatchObject({ LEDGER: "dynamodb:mooring-prod", TASKS: "3" });
+    const service = one(program, "aws:ecs/service:Service");
+    expect(service.inputs).toMatchObject({
+      desiredCount: 3,
+      deploymentMinimumHealthyPercent: 100,
+      deploymentMaximumPercent: 200,
+    });
+    expect(precedents(program, service)).toContain(table.urn);
+    const policy = ofType(program, "aws:iam/rolePolicy:RolePolicy").find(({ name }) => name.endsWith("-task"));
+    expect(JSON.parse(String(policy?.inputs["policy"]))).toEqual({
+      Version: "2012-10-17",
+      Statement: [
+        {
+          Effect: "Allow",
+          Action: ["dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:DeleteItem"],
+          Resource: table.outputs["arn"],
+          Condition: {
+            "ForAllValues:StringEquals": { "dynamodb:LeadingKeys": Object.values(KIND) },
+            Null: { "dynamodb:LeadingKeys": "false" },
+          },
+        },
+      ],
+    });
+    expect(precedents(program, service)).toContain(policy?.urn);
   });
 
   it("uses an address brought along, and allocates none in its place", async () => {

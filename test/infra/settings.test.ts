@@ -162,7 +162,8 @@ describe("parseSettings", () => {
       "imageDigest",
       /sha256:123/,
     ],
-    ["a hand-over without a ledger", { config: { rollout: "handoff" } }, "rollout", /needs a ledger/],
+    ["a hand-over without a ledger", { config: { rollout: "handoff" } }, "rollout", /set ledger to true/],
+    ["several tasks without a ledger", { config: { tasks: "3" } }, "tasks", /is 3 while ledger is false/],
     ["a drain beyond the stop timeout", { config: { drainMs: "119000" } }, "drainMs", /"119000".*115000/],
     [
       "a variable with a setting of its own",
@@ -250,6 +251,7 @@ describe("parseSettings", () => {
     ],
     ["an address brought along", { config: { egressSlots: `{"green":{"allocationId":"${ALLOCATION}"}}` } }],
     ["the bot's own variables", { config: { variables: '{"IDENTIFY_OVERRIDE":true,"IDENTIFY_RESERVE":50}' } }],
+    ["a hand-over with a ledger", { config: { ledger: "true", rollout: "handoff", tasks: "3" } }],
     ["no echo", { config: { egressEchoUrl: "" } }],
     ["an image by digest", { config: { imageSource: "digest", imageDigest: `sha256:${"a".repeat(64)}` } }],
   ])("accepts %s", (_, given) => {
