@@ -1,0 +1,215 @@
+// A thousand users at once: every question answered once or refused once, in order, without a 429, also over a kill.
+
+import { describe, expect } from "vitest";
+import type { SimulatedDiscord } from "../../discord/index.ts";
+import { type FaceBot, promise, type World } from "../../face/world.ts";
+import { type SimulatedUpstream, startSimulatedUpstream } from "../../upstream/index.ts";
+
+const KEY = "hf_the_only_key_1";
+const SERVERS = 4;
+const CHANNELS = 6;
+const USERS = 1_000;
+
+/** The same numbers for the same seed, in [0, 1) (a linear congruential generator, Numerical Recipes' constants). */
+function seeded(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state * 1_664_525 + 1_013_904_223) % 2 ** 32;
+    return state / 2 ** 32;
+  };
+}
+
+interface Asked {
+  readonly id: string;
+  readonly number: number;
+  readonly channelId: string;
+}
+
+interface Crowd {
+  /** Questions that must be answered or refused, in order. */
+  readonly asked: readonly Asked[];
+  /** Everything else that was written: nothing of it may get an answer. */
+  readonly silent: ReadonlySet<string>;
+  write(count: number): void;
+}
+
+/** Members of several servers who write what people write, in a mix that the seed decides. */
+function crowdIn(discord: SimulatedDiscord, seed: number): Crowd {
+  const random = seeded(seed);
+  const pick = <Item>(items: readonly Item[]): Item => items[Math.floor(random() * items.length)] as Item;
+  const guilds = [...discord.world.guilds.values()];
+  const users = Array.from({ length: USERS }, () => discord.world.addUser().id);
+  const asked: Asked[] = [];
+  const silent = new Set<string>();
+  let number = 0;
+  const say = (content: string, mentionsBot: boolean): { id: string; channelId: string } => {
+    const guild = pick(guilds);
+    const channelId = pick(guild.channels).id;
+    const message = { guildId: guild.id, channelId, authorId: pick(users), content, mentionsBot };
+    return { id: discord.sendMessage(message), channelId };
+  };
+  const question = (content: (number: number) => string): void => {
+    number++;
+    asked.push({ number, ...say(content(number), true) });
+  };
+  const kinds: readonly (readonly [share: number, write: () => void])[] = [
+    [0.55, () => question((of) => `question-${of}`)],
+    [0.7, () => question((of) => `👋🏽 question-${of} <:blob:123456789012345678> https://tenor.com/view/x-gif-1`)],
+    [0.8, () => void silent.add(say("just talking", false).id)],
+    [0.9, () => void silent.add(say("$ignore what I say", true).id)],
+    [1, () => void silent.add(say("👍🎉", false).id)],
+  ];
+  return {
+    asked,
+    silent,
+    write(count) {
+      for (let index = 0; index < count; index++) {
+        const dice = random();
+        kinds.find(([share]) => dice < share)?.[1]();
+      }
+    },
+  };
+}
+
+interface Reply {
+  readonly to: string;
+  readonly content: string;
+}
+
+function repliesIn(discord: SimulatedDiscord, channelId: string): Reply[] {
+  return [...discord.world.channel(channelId).messages.values()]
+    .filter(({ author }) => author.id === discord.world.bot.id)
+    .map(({ data }) => ({
+      to: String(Object(data["message_reference"]).message_id),
+      content: String(data["content"]),
+    }));
+}
+
+const allReplies = (discord: SimulatedDiscord): Reply[] =>
+  [...discord.world.channels.keys()].flatMap((channelId) => repliesIn(discord, channelId));
+
+const isNotice = ({ content }: Reply): boolean => /So many of you|used up/.test(content);
+
+/** Answers of several messages that name question and call, so that parts of two answers can be told apart. */
+function provider(clock: World["clock"], latencyMs: number): Promise<SimulatedUpstream> {
+  let call = 0;
+  return startSimulatedUpstream({
+    clock,
+    keys: [{ key: KEY }],
+    latencyMs,
+    answer(messages) {
+      const number = /question-(\d+)/.exec(messages.at(-1)?.content ?? "")?.[1];
+      const sentence = `Call ${++call} on question-${number} says so. `;
+      return sentence.repeat(Number(number) % 3 === 0 ? 80 : 1).trim();
+    },
+  });
+}
+
+/** The numbers of question and call that a reply's sentences name. */
+function namedIn(replies: readonly Reply[]): { readonly questions: Set<string>; readonly calls: Set<string> } {
+  const text = replies.map(({ content }) => content).join(" ");
+  const all = (pattern: RegExp): Set<string> => new Set([...text.matchAll(pattern)].map((match) => match[1] ?? ""));
+  return { questions: all(/question-(\d+)/g), calls: all(/Call (\d+)/g) };
+}
+
+/** Holds each question's replies to: one whole answer, of one call, to that very question. */
+function checkWhole({ number }: Asked, replies: readonly Reply[]): void {
+  const { questions, calls } = namedIn(replies);
+  expect([...questions], `question ${number}`).toEqual([String(number)]);
+  expect(calls.size, `calls of question ${number}`).toBe(1);
+  const sentences = replies.flatMap(({ content }) => content.match(/says so\./g) ?? []);
+  expect(sentences.length, `sentences of question ${number}`).toBe(number % 3 === 0 ? 80 : 1);
+}
+
+function checkOrder(discord: SimulatedDiscord): void {
+  for (const channelId of discord.world.channels.keys()) {
+    const order = repliesIn(discord, channelId)
+      .filter((reply) => !isNotice(reply))
+      .map(({ to }) => BigInt(to));
+    expect(order.every((id, index) => index === 0 || id >= (order[index - 1] ?? 0n))).toBe(true);
+  }
+}
+
+const eventsOf = (bots: readonly FaceBot[], name: string): unknown[] =>
+  bots.flatMap((bot) => bot.events(name).map((line) => line["message"]));
+
+const WORLD = { guilds: SERVERS, channelsPerGuild: CHANNELS, privilegedIntents: 0 };
+
+describe("a crowd", () => {
+  promise("is answered once or refused once, in order per channel, without a 429", WORLD, async (world) => {
+    const { bot, clock, discord } = world;
+    const upstream = await provider(clock, 700);
+    try {
+      const it = bot({ BOT_MODULE: "./bot/chat/index.ts", UPSTREAM_URL: upstream.url, UPSTREAM_KEYS: KEY });
+      await it.event("bot.ready");
+      const crowd = crowdIn(discord, 7);
+      crowd.write(400);
+      const settled = (): string[] =>
+        [...eventsOf([it], "chat.answered"), ...eventsOf([it], "chat.refused")].map(String);
+      await it.until("an end of each question", () => settled().length >= crowd.asked.length);
+      expect(settled().sort()).toEqual(crowd.asked.map(({ id }) => id).sort());
+      const answered = new Set(eventsOf([it], "chat.answered"));
+      const replies = Map.groupBy(allReplies(discord), ({ to }) => to);
+      for (const asked of crowd.asked) {
+        const own = (replies.get(asked.id) ?? []).filter((reply) => !isNotice(reply));
+        if (answered.has(asked.id)) checkWhole(asked, own);
+        else expect(own).toEqual([]);
+      }
+      expect(answered.size).toBeGreaterThan(crowd.asked.length / 2);
+      for (const id of crowd.silent) expect(replies.get(id)).toBeUndefined();
+      checkOrder(discord);
+      expect(discord.counts.rest.limited).toEqual({ user: 0, global: 0, shared: 0 });
+      expect(
+        upstream.requests.every(({ messages }) => !/\p{Emoji_Presentation}|<:|tenor/u.test(JSON.stringify(messages))),
+      ).toBe(true);
+    } finally {
+      await upstream.stop();
+    }
+  });
+
+  promise(
+    "loses no question, gets no second and no spliced answer when the process is killed",
+    WORLD,
+    async (world) => {
+      const { bot, clock, discord, home } = world;
+      const upstream = await provider(clock, 700);
+      try {
+        const environment = {
+          BOT_MODULE: "./bot/chat/index.ts",
+          UPSTREAM_URL: upstream.url,
+          UPSTREAM_KEYS: KEY,
+          LEDGER: `file:${home}`,
+        };
+        const crowd = crowdIn(discord, 11);
+        let it = bot(environment);
+        await it.event("bot.ready");
+        crowd.write(200);
+        const started = [it];
+        // Twice in the middle of it: with answers at the model, stored, and half sent.
+        for (const share of [0.2, 0.5]) {
+          await discord.waitFor(() => allReplies(discord).length > crowd.asked.length * share);
+          it.kill("SIGKILL");
+          await it.ended;
+          it = bot(environment);
+          started.push(it);
+        }
+        const replied = (): Set<string> => new Set(allReplies(discord).map(({ to }) => to));
+        await discord.waitFor(() => crowd.asked.every(({ id }) => replied().has(id)));
+        // What is half sent comes to its end before the run does.
+        it.kill("SIGTERM");
+        expect(await it.ended).toBe(0);
+        expect(started.flatMap((run) => run.events("session.resumed")).length).toBeGreaterThanOrEqual(2);
+        const replies = Map.groupBy(allReplies(discord), ({ to }) => to);
+        for (const asked of crowd.asked) {
+          const own = replies.get(asked.id) ?? [];
+          if (!own.every(isNotice)) checkWhole(asked, own);
+        }
+        for (const id of crowd.silent) expect(replies.get(id)).toBeUndefined();
+        checkOrder(discord);
+        expect(discord.counts.rest.limited).toEqual({ user: 0, global: 0, shared: 0 });
+      } finally {
+        await upstream.stop();
+      }
+    },
+  );
+});
