@@ -37,8 +37,10 @@ export interface ConnectionEvents {
 export interface Connection {
   /** Sends one text; nothing happens when the socket is not open. */
   send(text: string): void;
-  /** Closes; `withinMs` bounds it. Callbacks other than `gone` end at once. */
-  close(code: number, reason: string, withinMs?: number): void;
+  /** Closes, with a code alone: no reason of ours travels. `withinMs` bounds it. Callbacks other than `gone` end at once. */
+  close(code: number, withinMs?: number): void;
+  /** Whether bytes are here that were not handed on: the peer lives, and an ACK may be among them. */
+  behind(): boolean;
   /** Resolves when the socket is gone. */
   readonly gone: Promise<void>;
 }
@@ -128,14 +130,15 @@ export const connect: Connect = (options, events) => {
     send(text) {
       if (socket.readyState === WebSocket.OPEN) socket.send(text);
     },
-    close(code, reason, withinMs = CLOSE_MS) {
+    close(code, withinMs = CLOSE_MS) {
       heard = false;
       inflater.close();
       const cancel = clock.schedule(withinMs, () => socket.terminate());
       void done.promise.then(cancel);
       if (socket.readyState === WebSocket.CONNECTING) socket.terminate();
-      else socket.close(code, reason);
+      else socket.close(code);
     },
+    behind: () => socket.isPaused || inflater.pending() > 0,
     gone: done.promise,
   };
 };

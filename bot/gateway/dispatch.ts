@@ -77,6 +77,8 @@ interface Job {
   readonly type: string;
   readonly data: unknown;
   readonly handler: EventHandler;
+  /** Settles when another process has ended what it had begun. */
+  readonly held: Promise<"finished" | "run"> | undefined;
   /** Of the session that brought the event, which a newer one may have replaced. */
   readonly positions: Positions;
   readonly waitsUntil: number;
@@ -162,7 +164,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       return;
     }
     const context = new Context(job.shard, job.sequence);
-    job.positions.start(job.sequence);
+    if (job.held === undefined) job.positions.start(job.sequence);
     running.add(context);
     const end = (): boolean => {
       if (cutOff || !running.delete(context)) return false;
@@ -173,7 +175,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     };
     let result: unknown;
     try {
-      result = job.handler(job.data, context);
+      result = job.held === undefined ? job.handler(job.data, context) : afterwards(job.held, job, context);
     } catch (error) {
       report(job, error);
     }
@@ -243,9 +245,8 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
         return;
       }
       const waitsUntil = clock.now() + waitDeadlineMs;
-      const job = { key: key(type, data, shard), shard, sequence, type, data, positions, waitsUntil };
       const held = holds.get(positions)?.(sequence);
-      lanes.add({ ...job, handler: held === undefined ? handler : afterwards(held, handler) });
+      lanes.add({ key: key(type, data, shard), shard, sequence, type, data, handler, held, positions, waitsUntil });
       pump();
       // The longest lane pays, since it is the flood that fills the room; and its oldest event, since that one's
       // answer would come latest of all. The other lanes, and the order in this one, stay as they are.
@@ -309,9 +310,11 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   };
 }
 
-/** The handler, once it is known that no other process finishes the event. */
-function afterwards(held: Promise<"finished" | "run">, handler: EventHandler): EventHandler {
-  return async (data, context) => ((await held) === "run" ? handler(data, context) : undefined);
+/** Runs the handler once it is known that no other process finishes the event. */
+async function afterwards(held: Promise<"finished" | "run">, job: Job, context: HandlerContext): Promise<unknown> {
+  if ((await held) === "finished") return undefined;
+  job.positions.start(job.sequence);
+  return job.handler(job.data, context);
 }
 
 /** A channel's events in order; else a guild's; else the shard's. Discord promises no order beyond that. */

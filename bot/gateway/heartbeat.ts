@@ -26,10 +26,12 @@ export function startHeartbeat(intervalMs: number, now: number, random: () => nu
 
 /**
  * What to do when `dueAt` has come. zombie: the last beat is unanswered, so the connection is dead (events/gateway
- * #sending-heartbeats); close and resume. grace: it is unanswered, but we stood still; beat and judge a little later.
+ * #sending-heartbeats); close and resume. grace: it is unanswered, but the fault is ours; beat and judge a little later.
+ * @param behind bytes that came are not read yet: each time anew the ACK may be among them
  */
-export function judge(heartbeat: Heartbeat, now: number): "beat" | "grace" | "zombie" {
+export function judge(heartbeat: Heartbeat, now: number, behind: boolean): "beat" | "grace" | "zombie" {
   if (heartbeat.unacknowledgedSince === null) return "beat";
+  if (behind) return "grace";
   return now - heartbeat.dueAt > STALLED_MS && !heartbeat.graced ? "grace" : "zombie";
 }
 

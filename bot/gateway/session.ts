@@ -48,7 +48,7 @@ export function reduce(state: ShardState, input: Input, now: number, random: () 
     case "stop":
       return stop(state, now, input.keepSession);
     case "timer":
-      return onTimer(state, now, random, shard);
+      return onTimer(state, input.behind, now, random, shard);
     case "suspended":
       return isBeating(state) ? sendBeat({ ...state, heartbeat: beatWithGrace(state.heartbeat, now) }) : same(state);
     case "identifyTurn":
@@ -80,7 +80,7 @@ export function reduce(state: ShardState, input: Input, now: number, random: () 
   }
 }
 
-function onTimer(state: ShardState, now: number, random: () => number, shard: ShardContext): Step {
+function onTimer(state: ShardState, behind: boolean, now: number, random: () => number, shard: ShardContext): Step {
   if (state.kind === "stopped") return same(state);
   if (state.kind === "waiting") {
     if (now < state.deadline) return same(state);
@@ -96,7 +96,7 @@ function onTimer(state: ShardState, now: number, random: () => number, shard: Sh
     return lose(state, now, random, shard, { by: "us", reason: `${state.kind} timed out` });
   }
   if (now < state.heartbeat.dueAt) return same(state);
-  const verdict = judge(state.heartbeat, now);
+  const verdict = judge(state.heartbeat, now, behind);
   if (verdict === "beat") return sendBeat({ ...state, heartbeat: beat(state.heartbeat, now, random) });
   if (verdict === "grace") return sendBeat({ ...state, heartbeat: beatWithGrace(state.heartbeat, now) });
   const lost = lose(state, now, random, shard, { by: "us", reason: "heartbeat not acknowledged" });

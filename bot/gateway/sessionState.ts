@@ -103,8 +103,8 @@ export type Beating = Identifying | Resuming | Ready;
 /** What may happen to a shard; `generation` says to which connection. */
 export type Input =
   | { readonly kind: "start" }
-  /** The instant of `nextDeadline` has come. */
-  | { readonly kind: "timer" }
+  /** The instant of `nextDeadline` has come. `behind`: bytes of the peer's wait to be read. */
+  | { readonly kind: "timer"; readonly behind: boolean }
   /** The identify queue: an IDENTIFY's turn is near, dial. */
   | { readonly kind: "identifyTurn" }
   /** The identify queue: send the IDENTIFY now. */

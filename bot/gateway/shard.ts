@@ -143,7 +143,7 @@ export function createShard(context: ShardContext, stored: Session | null, ports
     wake?.cancel();
     const cancel = clock.schedule(delayUntil(at, clock), () => {
       wake = undefined;
-      run({ kind: "timer" });
+      run({ kind: "timer", behind: connection?.behind() ?? false });
     });
     wake = { at, cancel };
   };
@@ -244,7 +244,7 @@ export function createShard(context: ShardContext, stored: Session | null, ports
   const leave = (code: number, reason: string): void => {
     telemetry.log("debug", `shard ${id}: closes, ${reason}`, { shard: id, code });
     edge = undefined;
-    connection?.close(code, reason, closeWithinMs);
+    connection?.close(code, closeWithinMs);
     connection = undefined;
   };
 
@@ -333,7 +333,7 @@ export function createShard(context: ShardContext, stored: Session | null, ports
       run({ kind: "stop", keepSession });
       flush?.cancel();
       flush = undefined;
-      for (const old of closing) old.close(KEEP_SESSION_CODE, "stopping", withinMs);
+      for (const old of closing) old.close(KEEP_SESSION_CODE, withinMs);
       const late = Promise.withResolvers<void>();
       const cancel = clock.schedule(withinMs + AFTER_DESTROY_MS, () => late.resolve());
       await Promise.race([Promise.all([...closing].map(({ gone }) => gone)), late.promise]);

@@ -43,7 +43,7 @@ describe("a heartbeat", () => {
       () => 0,
     );
     const state = acknowledged ? acknowledge(sent, 50).heartbeat : sent;
-    expect(judge(state, state.dueAt + lateMs)).toBe(verdict);
+    expect(judge(state, state.dueAt + lateMs, false)).toBe(verdict);
   });
 
   it("gives one more round trip after a stall, and not two", () => {
@@ -54,8 +54,8 @@ describe("a heartbeat", () => {
     );
     const graced = beatWithGrace(sent, 50_000);
     expect(graced.dueAt).toBe(55_000);
-    expect(judge(graced, 58_000)).toBe("zombie");
-    expect(judge(acknowledge(graced, 51_000).heartbeat, 58_000)).toBe("beat");
+    expect(judge(graced, 58_000, false)).toBe("zombie");
+    expect(judge(acknowledge(graced, 51_000).heartbeat, 58_000, false)).toBe("beat");
   });
 
   it("that Discord asked for does not put the judgement off", () => {

@@ -235,7 +235,7 @@ describe("deadlines", () => {
       const { state } = subject;
       const deadline = nextDeadline(state);
       expect(deadline, stateName(state)).not.toBeNull();
-      const later = reduce(state, { kind: "timer" }, deadline ?? 0, half, SHARD);
+      const later = reduce(state, { kind: "timer", behind: false }, deadline ?? 0, half, SHARD);
       expect(later.state, stateName(state)).not.toBe(state);
     }
   });
@@ -248,7 +248,7 @@ describe("deadlines", () => {
     if (subject.state.kind === "identifying") subject.feed({ kind: "identifyNow" });
     for (let at = 0; subject.state.kind !== "waiting" && at < 200_000; at += 100) {
       subject.now = at;
-      subject.feed({ kind: "timer" }, payload(1, 11));
+      subject.feed({ kind: "timer", behind: false }, payload(1, 11));
     }
     expect(subject.now).toBe(mostMs);
     expect(subject.effects).toContainEqual({ kind: "close", generation: 1, code: 4000, reason: expect.any(String) });
@@ -260,7 +260,7 @@ describe("any inputs whatever", () => {
   const inputs: fc.Arbitrary<Input> = fc.oneof(
     fc.constantFrom<Input>(
       { kind: "start" },
-      { kind: "timer" },
+      { kind: "timer", behind: false },
       { kind: "identifyTurn" },
       { kind: "identifyNow" },
       { kind: "dialTurn" },

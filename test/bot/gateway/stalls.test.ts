@@ -48,3 +48,23 @@ describe("a machine that was suspended", () => {
     });
   });
 });
+
+describe("a peer whose bytes we have not read yet", () => {
+  it("is not taken for dead, and is once they are read and no ACK was among them", async () => {
+    const subject = virtualFleet(4, 1);
+    const { clock, gateway } = subject;
+    subject.fleet.start();
+    await subject.runUntil(() => subject.ready() === 1, 10_000);
+    for (const peer of gateway.peers) {
+      peer.behind = true;
+      peer.acknowledges = false;
+    }
+    await clock.advance(600_000);
+    expect(gateway.closes).toEqual([]);
+    for (const peer of gateway.peers) peer.behind = false;
+    await clock.advance(6_000);
+    expect(gateway.closes).toEqual([{ code: 4000 }]);
+    expect(subject.ready()).toBe(1);
+    expect(gateway.violations).toEqual([]);
+  });
+});

@@ -22,6 +22,8 @@ export interface Peer {
   session: VirtualSession | undefined;
   open: boolean;
   acknowledges: boolean;
+  /** The client has not read what it has of this peer. */
+  behind: boolean;
   /** No byte comes through in either direction. */
   deaf: boolean;
   readonly openedAt: number;
@@ -38,7 +40,7 @@ export interface VirtualGateway {
   readonly dials: { at: number; host: string }[];
   readonly identifies: { at: number; shard: number }[];
   readonly resumes: { at: number; shard: number; host: string }[];
-  readonly closes: { code: number; reason: string }[];
+  readonly closes: { code: number }[];
   readonly peers: Set<Peer>;
   readonly sessions: Map<string, VirtualSession>;
   readonly moods: Map<string, HostMood>;
@@ -119,6 +121,7 @@ export function virtualGateway(clock: Clock, random: Random): VirtualGateway {
       session: undefined,
       open: false,
       acknowledges: true,
+      behind: false,
       deaf: false,
       openedAt: clock.now(),
       receivedAt: [],
@@ -157,9 +160,10 @@ export function virtualGateway(clock: Clock, random: Random): VirtualGateway {
           if (peer.open && !peer.deaf) receive(peer, JSON.parse(text));
         });
       },
-      close(code: number, reason: string) {
+      behind: () => peer.behind,
+      close(code: number) {
         heard = false;
-        gateway.closes.push({ code, reason });
+        gateway.closes.push({ code });
         const { session } = peer;
         const open = peer.open;
         clock.schedule(gateway.latencyMs(), () => {

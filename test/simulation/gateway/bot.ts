@@ -202,11 +202,15 @@ export async function startLife(number: number, world: Surroundings): Promise<Pr
     await fleet.stop({ keepSessions });
     const late = new AbortController();
     const cancel = timeline.schedule(DRAIN_MS, () => late.abort(new Error("late")));
-    await dispatcher.drained(late.signal).catch(() => {});
+    const isLate = await dispatcher.drained(late.signal).then(
+      () => false,
+      () => true,
+    );
     cancel();
     const failing = world.ledgerFails;
     await (keepSessions ? checkpoint.write() : checkpoint.forget());
-    life.mayForget = failing || world.ledgerFails;
+    // Handlers that are still at it are aborted; what one of them ends after the last look at it, nobody knows of.
+    life.mayForget = failing || world.ledgerFails || isLate;
     end();
   }
 

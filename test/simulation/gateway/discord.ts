@@ -306,7 +306,8 @@ export class Discord {
           if (peer.phase !== "gone" && !peer.deaf) this.#receive(peer, text);
         });
       },
-      close: (code, _reason, withinMs = 5_000) => {
+      behind: () => false,
+      close: (code, withinMs = 5_000) => {
         trace.note(`client closes ${peer.number} with ${code}`);
         if ((code === 1000 || code === 1001) && !this.endingAllowed) trace.broken(`the client closes with ${code}`);
         heard = false;

@@ -153,10 +153,11 @@ async function trouble(scene: Scene, milliseconds: number, gapMs: number): Promi
   }
 }
 
-const isReady = ({ life, shards, discord }: Scene): boolean =>
-  life !== undefined &&
-  life.fleet.status().ready === shards &&
-  [...discord.peers].filter(({ phase }) => phase === "live").length === shards;
+const isReady = ({ life, shards, discord }: Scene): boolean => {
+  let live = 0;
+  for (const { phase } of discord.peers) if (phase === "live") live++;
+  return live === shards && life !== undefined && life.fleet.status().ready === shards;
+};
 
 /** After the last fault: ready within what the rules ask for the IDENTIFYs that were needed, and a little. */
 async function recover(scene: Scene): Promise<void> {
@@ -169,7 +170,7 @@ async function recover(scene: Scene): Promise<void> {
   const from = timeline.now();
   let boundMs = Math.max(life.holdUntil - from, 0);
   for (;;) {
-    await run(scene, chance.between(100, 500));
+    await run(scene, chance.between(500, 3_000));
     if (isReady(scene)) break;
     const perKey = new Map<number, number>();
     for (const { at, shard } of discord.identifiedAt) {
