@@ -1,6 +1,7 @@
 // npm run simulate -- [gateway|rest] [--seed N] [--runs N]: seeded runs under a virtual clock; a broken rule prints its seed.
 
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 
 /** What each simulation's index.ts exports; `broken` names the rule and what came before. */
@@ -13,9 +14,9 @@ interface Simulation {
   }>;
 }
 
-const names = readdirSync(import.meta.dirname, { withFileTypes: true })
-  .filter((entry) => entry.isDirectory())
-  .map(({ name }) => name);
+const names = readdirSync(import.meta.dirname).filter((name) =>
+  existsSync(join(import.meta.dirname, name, "index.ts")),
+);
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
