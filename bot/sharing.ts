@@ -120,10 +120,7 @@ export function createSharing(parts: SharingParts): Sharing {
     again() {
       for (const shard of leases.held.keys()) parts.fleet()?.take(shard, shardCount, undefined);
     },
-    async leave() {
-      await parts.checkpoint().write();
-      await leases.leave();
-    },
+    leave: () => leases.leave(() => parts.checkpoint().write()),
     async end() {
       await leases.end();
       leases.stop();

@@ -67,8 +67,11 @@ export interface Leases {
   tasks(): readonly Task[];
   /** A handler has ended: who waits for it is told soon. */
   settled(): void;
-  /** Frees all shards in one write; call it when nothing starts any more and the checkpoint is written. */
-  leave(): Promise<void>;
+  /**
+   * Frees all shards in one write, once `saved`; nothing may start any more when it is called. What ends from now on is
+   * reported, whether or not the checkpoint has it.
+   */
+  leave(saved: () => Promise<void>): Promise<void>;
   /** The last word: no handler runs any more. */
   end(): Promise<void>;
   stop(): void;
@@ -97,6 +100,8 @@ export function createLeases(options: LeasesOptions): Leases {
   const stopping = new AbortController();
   let state: TaskState = "active";
   let joined = false;
+  // From the moment on at which nothing starts any more; the state follows once the checkpoint is written.
+  let leaving = false;
   let rank = 0;
   let moves = 0;
   let asks = 0;
@@ -228,7 +233,7 @@ export function createLeases(options: LeasesOptions): Leases {
     ]);
     const grants = taken.flatMap((one): Grant[] => {
       // Meanwhile this task may have been told to stop, or have lost everything.
-      if (one === undefined || table.held.get(one.shard) !== one.fence || state !== "active") return [];
+      if (one === undefined || table.held.get(one.shard) !== one.fence || leaving) return [];
       const { shard, fence, from } = one;
       const { finished, running } = before.of(from, shard);
       const outcomes = new Map(
@@ -246,13 +251,12 @@ export function createLeases(options: LeasesOptions): Leases {
 
   const release = async (shards: readonly number[], count: number): Promise<void> => {
     if (shards.length === 0) return;
-    await options.release(shards);
-    for (const shard of shards) {
-      const fence = table.held.get(shard);
-      if (fence === undefined) continue;
-      given.give(shard, options.running(shard));
-      table.given(shard);
-    }
+    const released = options.release(shards);
+    // Before the checkpoint, so that what ends meanwhile is told in one of them at least.
+    for (const shard of shards) if (table.held.has(shard)) given.give(shard, options.running(shard));
+    await released;
+    if (leaving) return;
+    for (const shard of shards) table.given(shard);
     // Who takes a shard must find what still runs; so this comes before the shard is free.
     await beat();
     await inTurns(shards, CLAIMS_AT_ONCE, async (shard) => {
@@ -273,7 +277,7 @@ export function createLeases(options: LeasesOptions): Leases {
     const first = table.step();
     await bury(first.bury);
     await clear(first.clear);
-    if (state !== "active" || own.standing() !== "sure") return before.waiting > 0;
+    if (leaving || own.standing() !== "sure") return before.waiting > 0;
     if (first.bury.length > 0) return true;
     if (first.needsShards && table.working().some((task) => task.id === id)) await readShards();
     const step = table.step();
@@ -349,13 +353,16 @@ export function createLeases(options: LeasesOptions): Leases {
         void beat().catch(() => {});
       });
     },
-    async leave() {
-      if (state !== "active" || !joined) return;
-      state = "draining";
+    async leave(saved) {
+      if (state !== "active" || !joined) return saved();
+      leaving = true;
       for (const shard of table.held.keys()) given.give(shard, options.running(shard));
+      await saved();
+      state = "draining";
       await own.beat();
     },
     async end() {
+      leaving = true;
       state = "gone";
       if (joined) await own.beat();
     },

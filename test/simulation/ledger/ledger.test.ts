@@ -1,0 +1,29 @@
+// Several tasks through deploys, crashes, sleeping machines and a ledger out of reach: nothing lost, nobody in two places.
+
+import { describe, expect, it } from "vitest";
+import { type HistoryOptions, live } from "./history.ts";
+
+/** More with SEEDS=n; a seed that failed is told by its test's name. */
+const SEEDS = Number(process.env["SEEDS"] ?? 4);
+
+const CASES: readonly Omit<HistoryOptions, "seed">[] = [
+  { tasks: 1, shards: 4, loss: "hold", minutes: 4 },
+  { tasks: 2, shards: 5, loss: "hold", minutes: 4 },
+  { tasks: 3, shards: 8, loss: "stop", minutes: 4 },
+];
+
+describe.each(CASES)("$tasks tasks, $shards shards, $loss", (options) => {
+  it.each(Array.from({ length: SEEDS }, (_, index) => index + 1))("keep the rules in history %i", async (seed) => {
+    const history = await live({ ...options, seed });
+    const { tasks, shards } = options;
+    expect(history.lost).toEqual([]);
+    expect(history.doubled).toEqual([]);
+    expect(history.trespasses).toEqual([]);
+    expect(history.identifies).toBe(shards);
+    const [least, most] = [Math.min(...history.shares), Math.max(...history.shares)];
+    expect(history.shares).toHaveLength(tasks);
+    expect(history.shares.reduce((sum, share) => sum + share, 0)).toBe(shards);
+    expect(most - least).toBeLessThanOrEqual(1);
+    expect(Object.keys(history.faults).length).toBeGreaterThan(2);
+  });
+});
