@@ -35,6 +35,7 @@ export default async function mooring() {
   const botSecrets = new BotSecrets(name, {
     values: {
       DISCORD_TOKEN: secrets.discordToken,
+      ...(secrets.egressProxy === undefined ? {} : { EGRESS_PROXY: secrets.egressProxy }),
       ...(secrets.upstreamKeys === undefined ? {} : { UPSTREAM_KEYS: secrets.upstreamKeys }),
     },
     disposable: settings.disposable,

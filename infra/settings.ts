@@ -111,6 +111,7 @@ export function parseSettings(raw: RawConfiguration): ParsedSettings {
 export interface SecretSettings {
   readonly discordToken: pulumi.Output<string>;
   readonly upstreamKeys: pulumi.Output<string> | undefined;
+  readonly egressProxy: pulumi.Output<string> | undefined;
   readonly pagerUrl: pulumi.Output<string> | undefined;
   readonly discordWebhookUrl: pulumi.Output<string> | undefined;
 }
@@ -152,6 +153,7 @@ export function loadSettings(): { readonly settings: Settings; readonly secrets:
     secrets: {
       discordToken: configuration.requireSecret("discordToken"),
       upstreamKeys: found.get("upstreamKeys"),
+      egressProxy: found.get("egressProxy"),
       pagerUrl: found.get("pagerUrl"),
       discordWebhookUrl: found.get("discordWebhookUrl"),
     },

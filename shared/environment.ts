@@ -143,6 +143,8 @@ export const VARIABLES = {
   },
   EGRESS_PROXY: {
     syntax: proxyAddress,
+    // It may hold a password.
+    secret: true,
     meaning: "HTTP proxy that REST and gateway leave by (CONNECT), a stopgap while the own address is burned",
   },
   CHAT_CHANNELS: {

@@ -162,6 +162,7 @@ export type Values = {
 export const SECRET_KEYS = {
   discordToken: { required: true, fix: "pulumi config set --secret discordToken" },
   upstreamKeys: { required: false, fix: "pulumi config set --secret upstreamKeys" },
+  egressProxy: { required: false, fix: "pulumi config set --secret egressProxy" },
   pagerUrl: { required: false, fix: "pulumi config set --secret pagerUrl" },
   discordWebhookUrl: { required: false, fix: "pulumi config set --secret discordWebhookUrl" },
 } as const;

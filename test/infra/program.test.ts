@@ -331,7 +331,7 @@ describe("settings that shape the graph", () => {
     const program = await declaredOnce({
       stack: "prod",
       config: { variables: '{"UPSTREAM_MODEL":"a/model"}', egressEchoUrl: "" },
-      secrets: { upstreamKeys: "placeholder-key" },
+      secrets: { upstreamKeys: "placeholder-key", egressProxy: "http://user:placeholder-key@proxy" },
     });
     const { secrets, environment } = container(program);
     expect(secrets.map(({ name }) => name)).toEqual(secretNames());
@@ -340,7 +340,7 @@ describe("settings that shape the graph", () => {
     const alarms = ofType(program, "aws:cloudwatch/metricAlarm:MetricAlarm").map(({ inputs }) => inputs["metricName"]);
     expect(alarms).toContain("UpstreamKeysExhausted");
     const holders = program.resources.filter(({ inputs }) => JSON.stringify(inputs).includes("placeholder-key"));
-    expect(holders.map(({ secretInputs }) => secretInputs)).toEqual([["secretString"]]);
+    expect(holders.map(({ secretInputs }) => secretInputs)).toEqual([["secretString"], ["secretString"]]);
   });
 
   it("keeps the ledger in a table of the stack's own, and lets the task touch its own kinds of items alone", async () => {

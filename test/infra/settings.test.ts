@@ -26,6 +26,7 @@ function configuration(given: Given): RawConfiguration {
       ({
         discordToken: "encrypted" as const,
         upstreamKeys: "missing" as const,
+        egressProxy: "missing" as const,
         pagerUrl: "missing" as const,
         discordWebhookUrl: "missing" as const,
         ...given.secrets,
@@ -170,6 +171,12 @@ describe("parseSettings", () => {
       { config: { variables: '{"LOG_LEVEL":"warn"}' } },
       "variables",
       /logLevel/,
+    ],
+    [
+      "a proxy in plain",
+      { config: { variables: '{"EGRESS_PROXY":"http://a:b@c"}' } },
+      "variables",
+      /no plain variable/,
     ],
     ["a secret variable", { config: { variables: '{"UPSTREAM_KEYS":"k"}' } }, "variables", /no plain variable/],
     ["a variable the bot lacks", { config: { variables: '{"TYPO":"1"}' } }, "variables", /TYPO, which is no plain/],

@@ -155,7 +155,7 @@ describe("rendering for a task definition", () => {
   });
 
   it("has no place for a secret", () => {
-    expect(secretNames()).toEqual(["DISCORD_TOKEN", "UPSTREAM_KEYS"]);
+    expect(secretNames()).toEqual(["DISCORD_TOKEN", "EGRESS_PROXY", "UPSTREAM_KEYS"]);
     const smuggled = { DISCORD_TOKEN: TOKEN, STACK: "s" };
     expect(JSON.stringify(renderEnvironment(smuggled))).not.toContain(TOKEN);
   });
