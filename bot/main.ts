@@ -67,6 +67,7 @@ async function main(): Promise<ExitCode> {
           intervalMs: environment.METRICS_INTERVAL_MS,
           level: environment.LOG_LEVEL,
           token: environment.DISCORD_TOKEN,
+          keys: environment.UPSTREAM_KEYS,
         });
   captureStrayOutput(telemetry);
   const loaded = await loadBotModule(process.env["BOT_MODULE"]?.trim() || VARIABLES.BOT_MODULE.fallback);

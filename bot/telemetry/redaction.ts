@@ -14,12 +14,14 @@ const SHORTEST_TOKEN = 8;
 /** CloudWatch gets a line as one event up to 262,118 bytes; a longer one is split, which breaks its JSON. */
 export const LONGEST_LINE_BYTES = 250_000;
 
-/** Makes the function that takes the token, and all that has a token's shape, out of a line of JSON. */
-export function redactor(token: Secret | undefined): (line: string) => string {
-  // The line is JSON, so the token is looked for as JSON writes it.
-  const written = token === undefined ? "" : JSON.stringify(token.reveal()).slice(1, -1);
+/** Makes the function that takes the secrets, and all that has a token's shape, out of a line of JSON. */
+export function redactor(secrets: readonly Secret[]): (line: string) => string {
+  // The line is JSON, so a secret is looked for as JSON writes it.
+  const written = secrets
+    .map((secret) => JSON.stringify(secret.reveal()).slice(1, -1))
+    .filter(({ length }) => length >= SHORTEST_TOKEN);
   return (line) => {
-    const known = written.length >= SHORTEST_TOKEN ? line.replaceAll(written, PLACEHOLDER) : line;
+    const known = written.reduce((left, secret) => left.replaceAll(secret, PLACEHOLDER), line);
     return known.replace(TOKEN_SHAPE, PLACEHOLDER);
   };
 }

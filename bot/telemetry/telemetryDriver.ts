@@ -21,6 +21,8 @@ export interface TelemetryOptions {
   readonly level: LogLevel;
   /** Never written; unknown while the configuration is being read. */
   readonly token?: Secret | undefined;
+  /** Never written either. */
+  readonly keys?: readonly Secret[] | undefined;
   /** Where lines go; by default stdout. */
   readonly write?: WriteLine;
   readonly random?: Random;
@@ -36,9 +38,9 @@ export interface RunningTelemetry extends Telemetry {
 }
 
 export function createTelemetry(options: TelemetryOptions): RunningTelemetry {
-  const { clock, stack, intervalMs, level, token, write = standardOutput(), random = Math.random } = options;
+  const { clock, stack, intervalMs, level, token, keys = [], write = standardOutput(), random = Math.random } = options;
   const recorder = createRecorder(random);
-  const redacted = redactor(token);
+  const redacted = redactor(token === undefined ? keys : [token, ...keys]);
   const guarded: WriteLine = (line) => write(fitted(redacted(line)));
   const log = createLog({ clock, level, write: guarded });
   let running: readonly Cancel[] = [];

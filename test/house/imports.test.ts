@@ -33,7 +33,8 @@ const PURE = [
   "bot/rest/{route,bucket,governor,verdict}*",
   "bot/resilience/**",
   "bot/telemetry/embeddedMetrics*",
-  "bot/chat/answer*",
+  "bot/chat/{access,capacity,completion,conversations,decide,fairTurns,keyPool,notices,permissions,routes}.ts",
+  "bot/chat/{sanitise,split,statusText}.ts",
 ];
 const DRIVERS = /^(ws|undici|pino|node:(timers|net|http|https|tls|fs|zlib|child_process|worker_threads|perf_hooks).*)$/;
 const CLOCKS = /\bDate\.now\(|\bMath\.random\(|\bsetTimeout\(|\bsetInterval\(|\bsetImmediate\(|\bperformance\.now\(/;

@@ -101,6 +101,16 @@ describe("log lines", () => {
   });
 });
 
+describe("keys", () => {
+  it("are taken out of every line, each of them", () => {
+    const keys = ["hf_first_key_0001", "hf_second_key_0002"];
+    const { telemetry, written } = bench({ keys: keys.map((key) => new Secret(key)) });
+    telemetry.log("error", `Bearer ${keys[0]} and ${keys[1]}`, { [keys[1] ?? ""]: keys[0] });
+    expect(written.join("")).toContain("Bearer [secret] and [secret]");
+    for (const key of keys) expect(written.join("")).not.toContain(key);
+  });
+});
+
 describe("a token", () => {
   it.each([
     ["in a message", (text: string) => ({ message: `refused ${text} here`, fields: {} })],
