@@ -1,11 +1,15 @@
 // The bundled bot as a process against the simulated Discord: from first start to answer, with and without its intent.
 
+import { readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
 import { describe, expect } from "vitest";
 import type { SimulatedDiscord } from "../../discord/index.ts";
 import { promise } from "../../face/world.ts";
+import { startSimulatedUpstream } from "../../upstream/index.ts";
 
 const CHAT = { BOT_MODULE: "./bot/chat/index.ts" };
 const MESSAGE_CONTENT = 1 << 15;
+const KEY = "hf_the_only_key_1";
 
 /** The first server's first channel, and somebody in it. */
 function placeIn(discord: SimulatedDiscord) {
@@ -135,13 +139,55 @@ describe("the bundled bot", () => {
     );
   }
 
-  promise("answers a slash command within its 3 s, though its channel is busy", {}, async ({ bot, discord }) => {
-    const { channelId, memberId } = placeIn(discord);
-    const it = bot(CHAT);
-    await it.event("bot.ready");
-    discord.createInteraction({ channelId, userId: memberId, data: { id: "1", name: "status", type: 1 } });
-    await discord.waitFor(() => discord.requests.some(({ route }) => route.endsWith("/callback")));
-    const [callback] = discord.requests.filter(({ route }) => route.endsWith("/callback"));
-    expect(callback).toMatchObject({ status: 204, body: { type: 4, data: { flags: 64 } } });
+  promise("answers a slash command within its 3 s, though its channel is busy", {}, async ({ bot, clock, discord }) => {
+    const { guildId, channelId, memberId } = placeIn(discord);
+    const provider = await startSimulatedUpstream({ clock, keys: [{ key: KEY }] });
+    try {
+      provider.fail({ kind: "hang" });
+      const it = bot({ ...CHAT, UPSTREAM_URL: provider.url, UPSTREAM_KEYS: KEY });
+      await it.event("bot.ready");
+      discord.sendMessage({ guildId, channelId, authorId: memberId, content: "think long", mentionsBot: true });
+      await discord.waitFor(() => discord.requests.some(({ route }) => route.endsWith("/typing")));
+      discord.createInteraction({ channelId, userId: memberId, data: { id: "1", name: "status", type: 1 } });
+      await discord.waitFor(() => discord.requests.some(({ route }) => route.endsWith("/callback")));
+      expect(discord.requests.some(({ route }) => route.endsWith("/messages"))).toBe(false);
+      const [callback] = discord.requests.filter(({ route }) => route.endsWith("/callback"));
+      expect(callback).toMatchObject({ status: 204, body: { type: 4, data: { flags: 64 } } });
+    } finally {
+      await provider.stop();
+    }
+  });
+
+  promise("keeps its keys from stdout and from the ledger's files", {}, async ({ bot, clock, discord, home }) => {
+    const { guildId, channelId, memberId } = placeIn(discord);
+    const provider = await startSimulatedUpstream({ clock, keys: [{ key: KEY, requestsAnHour: 1 }] });
+    try {
+      const settings = {
+        UPSTREAM_URL: provider.url,
+        UPSTREAM_KEYS: `hf_unknown_key_0001,${KEY}`,
+        LEDGER: `file:${home}`,
+      };
+      const it = bot({ ...CHAT, ...settings, CHAT_LOG_CONTENT: "on" });
+      await it.event("bot.ready");
+      for (const content of [`my key is ${KEY}`, "and now?"]) {
+        discord.sendMessage({ guildId, channelId, authorId: memberId, content, mentionsBot: true });
+      }
+      await it.event("chat.refused");
+      expect(it.events("upstream.key").map(({ from, to }) => [from, to])).toEqual([
+        [1, 2],
+        [2, null],
+      ]);
+      const kept = readdirSync(path.join(home, "values")).map((file) =>
+        readFileSync(path.join(home, "values", file), "utf8"),
+      );
+      expect(kept.some((text) => text.includes("upstream/keys"))).toBe(true);
+      // The stored answer may quote what a person wrote; what the bot knows of its keys must not stand anywhere.
+      for (const text of [it.stdout(), ...kept.filter((one) => !one.includes("question/"))]) {
+        expect(text).not.toContain(KEY);
+        expect(text).not.toContain("hf_unknown_key_0001");
+      }
+    } finally {
+      await provider.stop();
+    }
   });
 });
