@@ -5,7 +5,7 @@ import { createAccess } from "./access.ts";
 import { createClaims } from "./claims.ts";
 import { createCommands } from "./commands.ts";
 import { createConversations } from "./conversations.ts";
-import { type CommandName, decide, type IncomingMessage } from "./decide.ts";
+import { type CommandName, type Decision, decide, type IncomingMessage } from "./decide.ts";
 import { createModelQueue, QueueFull } from "./modelQueue.ts";
 import { builtinAnswer, noticeText, noticeWindow, type RefusalReason, SILENT_ANSWER, WORDLESS } from "./notices.ts";
 import { type QuestionReport, reportOn } from "./report.ts";
@@ -22,7 +22,7 @@ export interface GuildMessage extends IncomingMessage {
 }
 
 export interface Chat {
-  start(): Promise<void>;
+  start(): void;
   /** The message is here; its handler may have to wait for the channel's earlier ones. */
   arrived(messageId: string): void;
   onMessage(message: GuildMessage, context: HandlerContext): Promise<void>;
@@ -96,6 +96,19 @@ export function createChat(bot: Bot): Chat {
     const waitedMs = clock.now() - (arrivals.get(message.id) ?? clock.now());
     arrivals.delete(message.id);
     const decision = decide(message, bot.userId, channels);
+    try {
+      await act(decision, message, context, waitedMs);
+    } finally {
+      claims.release(message.id);
+    }
+  }
+
+  async function act(
+    decision: Decision,
+    message: GuildMessage,
+    context: HandlerContext,
+    waitedMs: number,
+  ): Promise<void> {
     switch (decision.kind) {
       case "nothing":
         return;
@@ -256,12 +269,11 @@ export function createChat(bot: Bot): Chat {
   }
 
   return {
-    async start() {
+    start() {
       if (channels.size > 0) {
         bot.log("info", "CHAT_CHANNELS needs the Message Content Intent: in the developer portal, Bot, switch it on");
       }
       if (upstream === undefined) bot.log("info", "UPSTREAM_KEYS is not set: a built-in responder answers");
-      await claims.start();
     },
     arrived(messageId) {
       arrivals.set(messageId, clock.now());

@@ -1,5 +1,6 @@
 // Who answers a question, kept in the ledger: claimed before the model is asked, its answer stored before it is sent.
 
+import type { Cancel } from "../clock.ts";
 import type { Bot } from "../defineBot.ts";
 
 /** new: nobody has. stored: an earlier run had the answer, and sent so many chunks of it. over: nothing is left to do. */
@@ -20,9 +21,9 @@ type Kept =
   | { readonly state: "done" };
 
 export interface Claims {
-  /** Begins this run's lease, which tells a successor that its claims are being worked on. */
-  start(): Promise<void>;
+  /** While a question is taken, this run's lease tells a successor that it is being worked on; `release` it in the end. */
   take(messageId: string, signal: AbortSignal): Promise<Claim>;
+  release(messageId: string): void;
   /** From now on a successor sends these chunks and asks nobody. */
   store(messageId: string, chunks: readonly string[]): Promise<void>;
   /** So many chunks are out. */
@@ -76,18 +77,25 @@ export function createClaims(bot: Pick<Bot, "clock" | "random" | "values" | "tel
     );
   };
 
-  const renew = async (): Promise<void> => {
+  const taken = new Set<string>();
+  let leasedUntil = 0;
+  let cancelRenewal: Cancel | undefined;
+
+  /** Makes the lease last for a while, and for as long as anything is taken; idle, it costs no write. */
+  const lease = async (): Promise<void> => {
     const now = clock.wall();
-    await reaching(
-      () => values.write(leaseOf(run), "", now, now + LEASE_MS),
-      () => {},
-    );
-    if (bot.signal.aborted) return;
-    cancelRenewal = clock.schedule(RENEW_MS, () => void renew());
+    if (leasedUntil - now <= LEASE_MS - RENEW_MS) {
+      await values.write(leaseOf(run), "", now, now + LEASE_MS);
+      leasedUntil = now + LEASE_MS;
+    }
+    if (cancelRenewal !== undefined || bot.signal.aborted) return;
+    cancelRenewal = clock.schedule(RENEW_MS, () => {
+      cancelRenewal = undefined;
+      if (taken.size > 0) void reaching(lease, () => {});
+    });
   };
-  let cancelRenewal = (): void => {};
   bot.signal.addEventListener("abort", () => {
-    cancelRenewal();
+    cancelRenewal?.();
     values.remove(leaseOf(run)).catch(() => {});
   });
 
@@ -131,9 +139,10 @@ export function createClaims(bot: Pick<Bot, "clock" | "random" | "values" | "tel
   };
 
   return {
-    start: renew,
     async take(messageId, signal) {
+      taken.add(messageId);
       try {
+        await lease();
         const claim = await take(messageId, signal);
         firstHere(messageId);
         return claim;
@@ -143,6 +152,7 @@ export function createClaims(bot: Pick<Bot, "clock" | "random" | "values" | "tel
         return firstHere(messageId) ? { kind: "new" } : { kind: "over" };
       }
     },
+    release: (messageId) => void taken.delete(messageId),
     store: (messageId, chunks) => write(messageId, { state: "answered", run, at: clock.wall(), chunks, sent: 0 }),
     sent: (messageId, chunks, sent) => write(messageId, { state: "answered", run, at: clock.wall(), chunks, sent }),
     finish: (messageId) => write(messageId, { state: "done" }),

@@ -43,7 +43,7 @@ export interface SimulatedUpstreamOptions {
   /** Milliseconds of the clock that an answer takes. */
   readonly latencyMs?: number;
   /** What the model says; by default `Answer to: <the last message>`. */
-  answer?(messages: UpstreamRequest["messages"]): string;
+  answer?(messages: UpstreamRequest["messages"]): string | Promise<string>;
 }
 
 const TOKENS_PER_ANSWER = 20;
@@ -92,8 +92,9 @@ export async function startSimulatedUpstream(options: SimulatedUpstreamOptions):
     if (!use(`${key} ${now.slice(0, 7)}`, known.requestsAMonth)) return reply(402, { error: { message: "credits" } });
     if (!use(`${key} ${now.slice(0, 13)}`, known.requestsAnHour)) return reply(429, { error: { code: "hour" } });
     if (latencyMs > 0) await clock.sleep(latencyMs, ending.signal).catch(() => {});
+    const said = await answer(messages);
     reply(200, {
-      choices: [{ index: 0, message: { role: "assistant", content: answer(messages) }, finish_reason: "stop" }],
+      choices: [{ index: 0, message: { role: "assistant", content: said }, finish_reason: "stop" }],
       usage: { total_tokens: TOKENS_PER_ANSWER },
     });
   };
