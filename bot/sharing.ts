@@ -64,23 +64,29 @@ export function createSharing(parts: SharingParts): Sharing {
     void parts.checkpoint().write();
   };
 
+  /** What this task knows of shards that it leaves stays in its checkpoint, until whoever takes them has written one. */
+  const keep = (sessions: readonly StoredSession[], fences: ReadonlyMap<number, number>): void => {
+    const until = clock.now() + KEPT_GIVEN_MS;
+    for (const session of sessions) {
+      const fence = fences.get(session.shard);
+      if (fence !== undefined) given.set(session.shard, { session: { ...session, fence }, until });
+    }
+  };
+
   const leases = createLeases({
     ...parts,
     items: shared.items,
     id: shared.task,
     granted,
-    lost(shards) {
-      for (const shard of shards) dispatcher.release(shard);
-      void parts.fleet()?.giveUp(shards);
+    lost(fences) {
+      for (const shard of fences.keys()) dispatcher.release(shard);
+      keep(parts.fleet()?.sessions() ?? [], fences);
+      void parts.fleet()?.giveUp([...fences.keys()]);
     },
     async release(shards) {
       for (const shard of shards) dispatcher.release(shard);
       const fences = new Map(leases.held);
-      const until = clock.now() + KEPT_GIVEN_MS;
-      for (const session of (await parts.fleet()?.giveUp(shards)) ?? []) {
-        const fence = fences.get(session.shard);
-        if (fence !== undefined) given.set(session.shard, { session: { ...session, fence }, until });
-      }
+      keep((await parts.fleet()?.giveUp(shards)) ?? [], fences);
       await parts.checkpoint().write();
     },
     running: (shard) => dispatcher.running(shard),

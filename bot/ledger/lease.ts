@@ -99,12 +99,15 @@ export function leaseTable({ id, tasks: desired }: LeaseOptions): LeaseTable {
     place < 0 ? 0 : Math.floor(shardCount / sharers) + (place < shardCount % sharers ? 1 : 0);
 
   const freeShards = (): Claim[] => {
-    const alive = new Set(tasks.filter(({ record }) => record.state === "active").map((task) => task.id));
+    const alive = new Map(
+      tasks.filter(({ record }) => record.state === "active").map((task) => [task.id, task.record.rank]),
+    );
     const free: Claim[] = [];
     for (let shard = 0; shard < shardCount; shard++) {
       const lease = leases.get(shard);
       // What is this task's own and not held is a claim whose answer was lost, or was let go without a word.
-      const taken = lease !== undefined && lease.owner !== null && lease.owner !== id && alive.has(lease.owner);
+      const { owner = null, term = 0 } = lease ?? {};
+      const taken = owner !== null && owner !== id && alive.get(owner) === term;
       if (taken || held.has(shard)) continue;
       free.push({ shard, expected: lease?.fence, from: lease?.owner ?? lease?.from ?? null });
     }
@@ -134,7 +137,7 @@ export function leaseTable({ id, tasks: desired }: LeaseOptions): LeaseTable {
     },
     taken(shard, fence) {
       held.set(shard, fence);
-      leases = new Map(leases).set(shard, { shard, shardCount, fence, owner: id, from: null });
+      leases = new Map(leases).set(shard, { shard, shardCount, fence, owner: id, term: 0, from: null });
     },
     missed() {
       pictureOfShards = undefined;

@@ -41,6 +41,8 @@ export interface ShardLease {
   /** The item's version: one more with every move, and so the fence. */
   readonly fence: number;
   readonly owner: string | null;
+  /** The owner's rank when it took the shard; a task that was declared dead and has joined again has another. */
+  readonly term: number;
   /** Who gave it away. */
   readonly from: string | null;
 }
@@ -61,14 +63,14 @@ export function leaseFrom({ id, version, body }: Item): ShardLease | undefined {
   const [count, shard] = id.split("/").map(Number);
   const value = parsed(body);
   if (value === undefined || !isCount(count) || !isCount(shard) || shard >= count) return undefined;
-  const { owner, from } = value;
-  if (!isName(owner) || !isName(from)) return undefined;
-  return { shard, shardCount: count, fence: version, owner, from };
+  const { owner, term, from } = value;
+  if (!isName(owner) || !isCount(term) || !isName(from)) return undefined;
+  return { shard, shardCount: count, fence: version, owner, term, from };
 }
 
 export function leaseItem(lease: Omit<ShardLease, "fence">): NewItem {
-  const { shard, shardCount, owner, from } = lease;
-  return { kind: KIND.shard, id: `${shardCount}/${shard}`, body: JSON.stringify({ owner, from }) };
+  const { shard, shardCount, owner, term, from } = lease;
+  return { kind: KIND.shard, id: `${shardCount}/${shard}`, body: JSON.stringify({ owner, term, from }) };
 }
 
 function parsed(body: string): Readonly<Record<string, unknown>> | undefined {

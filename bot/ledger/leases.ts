@@ -41,8 +41,8 @@ export interface LeasesOptions {
   recommended(): Promise<number>;
   /** Shards to run, all of one moment. */
   granted(grants: readonly Grant[]): void;
-  /** Shards that are somebody else's: to be stopped at once. */
-  lost(shards: readonly number[]): void;
+  /** Shards that are somebody else's, with the fence they were held under: to be stopped at once. */
+  lost(fences: ReadonlyMap<number, number>): void;
   /** Gives shards up: resolves when they are closed and what they were is in the ledger. */
   release(shards: readonly number[]): Promise<void>;
   /** Sequences of a shard whose handlers run. */
@@ -108,6 +108,8 @@ export function createLeases(options: LeasesOptions): Leases {
   let shardCount: number | undefined;
   let tasks: readonly Task[] = [];
   let cancelReport: Cancel | undefined;
+  // Claimed, and not granted yet.
+  const taken: Taken[] = [];
   let asking = false;
   // Whether the others were told of handlers that still ran.
   let awaited = false;
@@ -125,13 +127,13 @@ export function createLeases(options: LeasesOptions): Leases {
   });
 
   const letGo = (reason: string): void => {
-    const shards = [...table.held.keys()];
-    if (shards.length === 0) return;
-    for (const shard of shards) given.give(shard, options.running(shard));
+    const fences = new Map(table.held);
+    if (fences.size === 0) return;
+    for (const shard of fences.keys()) given.give(shard, options.running(shard));
     table.lost();
-    telemetry.count("LeasesLost", shards.length);
-    telemetry.event("lease.lost", { shards: shards.length, reason });
-    options.lost(shards);
+    telemetry.count("LeasesLost", fences.size);
+    telemetry.event("lease.lost", { shards: fences.size, reason });
+    options.lost(fences);
   };
 
   const beat = async (): Promise<BeatOutcome> => {
@@ -208,32 +210,35 @@ export function createLeases(options: LeasesOptions): Leases {
     table.shardsRead(found, shardCount, clock.now());
   };
 
-  const claimOne = async ({ shard, expected, from }: Claim, count: number): Promise<Taken | undefined> => {
+  const claimOne = async ({ shard, expected, from }: Claim, count: number): Promise<void> => {
     try {
-      const fence = await items.swap(leaseItem({ shard, shardCount: count, owner: id, from: null }), expected);
+      const fence = await items.swap(
+        leaseItem({ shard, shardCount: count, owner: id, term: rank, from: null }),
+        expected,
+      );
       if (fence === undefined) table.missed();
       else {
         table.taken(shard, fence);
         moves++;
         given.takeBack(shard);
-        return { shard, fence, from };
+        taken.push({ shard, fence, from });
       }
     } catch (error) {
       if (!(error instanceof LedgerError)) throw error;
       table.missed();
     }
-    return undefined;
   };
 
   const claim = async (claims: readonly Claim[], count: number): Promise<void> => {
-    // Read after whoever had the shards had let go, and so after their last checkpoint.
-    const [sessions, taken] = await Promise.all([
+    // Read after whoever had the shards had let go, and so after their last checkpoint. Without it nothing is granted yet:
+    // a shard that began without its session would cost an IDENTIFY and lose what that one has missed.
+    const [sessions] = await Promise.all([
       options.ledger.readSessions(),
       inTurns(claims, CLAIMS_AT_ONCE, (one) => claimOne(one, count)),
     ]);
-    const grants = taken.flatMap((one): Grant[] => {
+    const grants = taken.splice(0).flatMap((one): Grant[] => {
       // Meanwhile this task may have been told to stop, or have lost everything.
-      if (one === undefined || table.held.get(one.shard) !== one.fence || leaving) return [];
+      if (table.held.get(one.shard) !== one.fence || leaving) return [];
       const { shard, fence, from } = one;
       const { finished, running } = before.of(from, shard);
       const outcomes = new Map(
@@ -263,7 +268,7 @@ export function createLeases(options: LeasesOptions): Leases {
       const kept = await items.get(KIND.shard, `${count}/${shard}`);
       const lease = kept === undefined ? undefined : leaseFrom(kept);
       if (lease?.owner !== id) return;
-      await items.swap(leaseItem({ shard, shardCount: count, owner: null, from: id }), lease.fence);
+      await items.swap(leaseItem({ shard, shardCount: count, owner: null, term: 0, from: id }), lease.fence);
       telemetry.event("lease.released", { shard, fence: lease.fence });
       moves++;
     });
@@ -282,14 +287,14 @@ export function createLeases(options: LeasesOptions): Leases {
     if (first.needsShards && table.working().some((task) => task.id === id)) await readShards();
     const step = table.step();
     if (shardCount !== undefined) {
-      if (step.claim.length > 0) await claim(step.claim, shardCount);
+      if (step.claim.length + taken.length > 0) await claim(step.claim, shardCount);
       await release(step.release, shardCount);
     }
     if (asks !== step.asks) {
       asks = step.asks;
       await beat();
     }
-    return table.step().hurry || before.waiting > 0;
+    return table.step().hurry || taken.length + before.waiting > 0;
   };
 
   const pause = async (milliseconds: number): Promise<void> => {

@@ -28,6 +28,8 @@ const owned = (shard: number, owner: string | null, from: string | null = null):
   shardCount: 8,
   fence: 1,
   owner,
+  // The rank of `other` where a test has one.
+  term: 1,
   from,
 });
 
@@ -48,6 +50,7 @@ describe("shares", () => {
     ["of a dead task, all of them", [task("other", 1, { state: "dead" }), task("me", 2)], ["other"], 1, 8],
     ["of a task whose item is gone, all of them", [task("me", 2)], ["other"], 1, 8],
     ["of a living task, none", [task("other", 1), task("me", 2)], ["other"], 2, 0],
+    ["of a task that died and joined again, all of them", [task("me", 2), task("other", 3)], ["other"], 1, 8],
     ["not held and yet its own, as after a lost answer", [task("me", 2)], ["me"], 1, 8],
   ] as const)("%s", (_what, tasks, owners, desired, claims) => {
     const leases = owners.flatMap((owner) => Array.from({ length: 8 }, (_, shard) => owned(shard, owner)));
