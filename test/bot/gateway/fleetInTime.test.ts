@@ -227,3 +227,100 @@ describe("bans", () => {
     expect(await subject.runUntil(() => subject.ready() === 4, 60_000)).toBeDefined();
   });
 });
+
+describe("GET /gateway/bot", () => {
+  const answer = {
+    url: "wss://gateway.test",
+    shards: 2,
+    total: 1000,
+    remaining: 900,
+    resetAfterMs: 3_600_000,
+    maxConcurrency: 1,
+  };
+
+  it.each([2, "auto"] as const)("is asked once at a start with SHARD_COUNT=%s", async (shardCount) => {
+    const subject = virtualFleet(1, 2, { shardCount });
+    subject.fleet.start();
+    expect(await subject.runUntil(() => subject.ready() === 2, 20_000)).toBeDefined();
+    expect(subject.fetches).toBe(1);
+  });
+
+  it("is not asked while REST is banned, in silence, and within a second of the lift", async () => {
+    let asked = 0;
+    const subject = virtualFleet(1, 2, {
+      async fetchGateway() {
+        asked++;
+        return answer;
+      },
+    });
+    subject.fleet.setRestBan(subject.clock.wall() + 3_600_000);
+    subject.fleet.start();
+    await subject.clock.advance(1_800_000);
+    expect(asked).toBe(0);
+    expect(subject.telemetry.lines.filter((line) => line.includes("/gateway/bot"))).toEqual([]);
+    subject.fleet.setRestBan(undefined);
+    expect(await subject.runUntil(() => asked === 1, 1_000)).toBeDefined();
+    expect(await subject.runUntil(() => subject.ready() === 2, 10_000)).toBeDefined();
+  });
+
+  it("that a ban refuses while it is asked is no news, and a lift cuts its backoff short", async () => {
+    let banned = true;
+    let asked = 0;
+    const subject = virtualFleet(1, 2, {
+      async fetchGateway() {
+        asked++;
+        if (banned) {
+          subject.fleet.setRestBan(subject.clock.wall() + 3_600_000);
+          throw new Error("banned");
+        }
+        return answer;
+      },
+    });
+    subject.fleet.start();
+    await subject.clock.advance(1_800_000);
+    expect(asked).toBe(1);
+    expect(subject.telemetry.lines.filter((line) => line.includes("/gateway/bot"))).toEqual([]);
+    banned = false;
+    subject.fleet.setRestBan(undefined);
+    expect(await subject.runUntil(() => asked === 2, 1_000)).toBeDefined();
+  });
+});
+
+describe("IDENTIFYs", () => {
+  it("that nobody answers are not followed by the other shards' of the key", async () => {
+    const subject = virtualFleet(1, 16);
+    subject.gateway.answersIdentify = false;
+    subject.fleet.start();
+    await subject.clock.advance(600_000);
+    expect(subject.gateway.identifies.length).toBeGreaterThan(2);
+    expect(subject.gateway.identifies.length).toBeLessThanOrEqual(25);
+    subject.gateway.answersIdentify = true;
+    expect(await subject.runUntil(() => subject.ready() === 16, 300_000)).toBeDefined();
+    expect(subject.gateway.violations).toEqual([]);
+  });
+
+  it("are held back from the start on, however late the shard count is known", async () => {
+    let fails = true;
+    const subject = virtualFleet(1, 2, {
+      shardCount: "auto",
+      identifyDelayMs: 60_000,
+      async fetchGateway() {
+        if (fails) throw new Error("down");
+        return {
+          url: "wss://gateway.test",
+          shards: 2,
+          total: 1000,
+          remaining: 900,
+          resetAfterMs: 3_600_000,
+          maxConcurrency: 2,
+        };
+      },
+    });
+    subject.fleet.start();
+    await subject.clock.advance(50_000);
+    fails = false;
+    expect(await subject.runUntil(() => subject.gateway.identifies.length > 0, 60_000)).toBeDefined();
+    expect(subject.gateway.identifies[0]?.at).toBeGreaterThanOrEqual(60_000);
+    expect(subject.gateway.identifies[0]?.at).toBeLessThan(85_000);
+  });
+});

@@ -305,3 +305,29 @@ describe("any inputs whatever", () => {
     );
   });
 });
+
+describe("the wait before a dial", () => {
+  it.each([
+    { jitter: "full", random: 0, leastMs: 0, mostMs: 0 },
+    { jitter: "full", random: 0.999, leastMs: 7_900, mostMs: 8_000 },
+    { jitter: "decorrelated", random: 0, leastMs: 500, mostMs: 500 },
+    { jitter: "decorrelated", random: 0.999, leastMs: 7_900, mostMs: 8_000 },
+  ] as const)("is spread by $jitter jitter, at $random from $leastMs to $mostMs ms", ({ jitter, random, ...row }) => {
+    let state = initialState(SESSION, 0);
+    const feed = (input: Input): readonly Effect[] => {
+      const step = reduce(state, input, 0, () => random, { ...SHARD, jitter });
+      state = step.state;
+      return step.effects;
+    };
+    feed({ kind: "start" });
+    let waitedMs = 0;
+    for (let tries = 0; tries < 20; tries++) {
+      feed({ kind: "dialTurn" });
+      const asked = feed({ kind: "closed", generation: state.generation, code: undefined });
+      const dial = asked.find((effect) => effect.kind === "askDial");
+      waitedMs = dial?.notBefore ?? -1;
+    }
+    expect(waitedMs).toBeGreaterThanOrEqual(row.leastMs);
+    expect(waitedMs).toBeLessThanOrEqual(row.mostMs);
+  });
+});
