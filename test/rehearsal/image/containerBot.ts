@@ -26,7 +26,11 @@ export function containerLaunch(image: string, container: Container, name = `reh
       ],
       { env: { ...process.env, ...environment }, stdio: ["ignore", "pipe", "pipe"] },
     );
-    const over = killedAtTheEnd(() => spawnSync("docker", ["rm", "--force", name], { stdio: "ignore" }));
+    const over = killedAtTheEnd(() => {
+      // First whoever might still be about to start it.
+      child.kill("SIGKILL");
+      spawnSync("docker", ["rm", "--force", name], { stdio: "ignore" });
+    });
     let complaints = "";
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       complaints = (complaints + text).slice(-10_000);
