@@ -141,7 +141,7 @@ export const EVENTS = {
       input: "text?",
       answer: "text?",
     },
-    meaning: "a question failed; stage is claim, model, store or send",
+    meaning: "a question failed; stage is model or send",
   },
   "chat.command": {
     level: "info",

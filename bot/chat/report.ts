@@ -5,7 +5,7 @@ import type { IncomingMessage } from "./decide.ts";
 import type { RefusalReason } from "./notices.ts";
 
 /** Where a question failed. */
-export type Stage = "claim" | "model" | "store" | "send";
+export type Stage = "model" | "send";
 
 export interface QuestionReport {
   answered(chunks: number, source: "model" | "stored" | "builtin"): void;

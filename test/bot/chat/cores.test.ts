@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { createConversations } from "../../../bot/chat/conversations.ts";
 import { createFairTurns } from "../../../bot/chat/fairTurns.ts";
+import { createModelQueue, QueueFull } from "../../../bot/chat/modelQueue.ts";
 import { has, type MemberInChannel, permissionsIn } from "../../../bot/chat/permissions.ts";
 import { PERMISSIONS } from "../../../shared/application.ts";
 
@@ -52,6 +53,39 @@ describe("fair turns", () => {
         }
       }),
     );
+  });
+});
+
+describe("the way to the model", () => {
+  it("is open to so many at once; whoever gives up leaves the line, and a place is handed on", async () => {
+    const seen: number[] = [];
+    const queue = createModelQueue({ running: 1, waitingPerServer: 2, onWaiting: (waiting) => seen.push(waiting) });
+    const first = Promise.withResolvers<string>();
+    const giving = new AbortController();
+    const staying = new AbortController().signal;
+    const order: string[] = [];
+    const run = (name: string, work: () => Promise<string>, signal: AbortSignal): Promise<string> => {
+      const noted = (): Promise<string> => {
+        order.push(name);
+        return work();
+      };
+      return queue.run("a", noted, signal);
+    };
+    const one = run("one", () => first.promise, staying);
+    const two = run("two", async () => "two", giving.signal);
+    const three = run("three", () => Promise.reject(new Error("no answer")), staying);
+    await expect(run("four", async () => "four", staying)).rejects.toBeInstanceOf(QueueFull);
+    giving.abort(new Error("given up"));
+    await expect(two).rejects.toThrow("given up");
+    const five = run("five", async () => "five", staying);
+    first.resolve("one");
+    expect(await one).toBe("one");
+    await expect(three).rejects.toThrow("no answer");
+    expect(await five).toBe("five");
+    expect(order).toEqual(["one", "three", "five"]);
+    expect([queue.waiting, seen.at(-1)]).toEqual([0, 0]);
+    expect(await run("six", async () => "six", staying)).toBe("six");
+    await expect(run("seven", async () => "seven", giving.signal)).rejects.toThrow("given up");
   });
 });
 
