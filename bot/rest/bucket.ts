@@ -38,7 +38,10 @@ const UNLIMITED: Knowledge = { kind: "unlimited" };
 /** When the next request may go: a time (past ones mean now), or only after an answer to one in flight. */
 export type Readiness = number | "answer";
 
-// A route that flips between more hashes than this is not understood; the window that ended first is forgotten.
+/** A request that was given up may still reach Discord: the answer to one sent so much later counts it in for certain. */
+const STRAGGLING_MS = 1_000;
+
+// A route that flips between more hashes than this is not understood; the windows that end first are taken as one.
 const MOST_WINDOWS = 8;
 
 /** All times are monotonic milliseconds. */
@@ -54,6 +57,8 @@ export class Bucket {
    */
   #doubts = 0;
   #doubtsEnd = 0;
+  #doubtedAt = 0;
+  #sentAt = 0;
 
   get inFlight(): number {
     return this.#inFlight;
@@ -118,6 +123,7 @@ export class Bucket {
       }
     }
     this.#alone = this.#inFlight === 0;
+    this.#sentAt = now;
     this.#inFlight += 1;
   }
 
@@ -125,11 +131,12 @@ export class Bucket {
   lost(now: number): void {
     if (this.#knowledge.kind === "limited") {
       this.#doubts += 1;
+      this.#doubtedAt = now;
       for (const window of this.#knowledge.windows) {
         // A bucket not known to leak, seen nearly full, told a part of its period only; twice that is a fair guess.
         const slot = slotOf(window.pace);
         const whole = slot === undefined ? window.period * Math.min(window.limit, 2) : window.limit * (slot + 2);
-        this.#doubtsEnd = Math.max(this.#doubtsEnd, now + whole);
+        this.#doubtsEnd = Math.max(this.#doubtsEnd, now + whole + STRAGGLING_MS);
         // The one that would have told this window's end is gone.
         if (this.#inFlight === 1) window.resetAt ??= now + window.period;
       }
@@ -212,14 +219,14 @@ export class Bucket {
     // Answers overtake each other, and those in flight may or may not be counted in this one: only the answer to a
     // request that flew alone is the whole truth, any other only ever lowers what is believed to remain.
     const alone = this.#alone && this.#inFlight === 0;
-    if (alone) this.#doubts = 0;
-    const sure = Math.max(limits.remaining - this.#inFlight, 0);
+    if (alone && this.#sentAt >= this.#doubtedAt + STRAGGLING_MS) this.#doubts = 0;
+    const sure = Math.max(limits.remaining - this.#inFlight - this.#doubts, 0);
     if (window !== undefined && window.route !== route) window.route = undefined;
     const newest = alone && window?.route !== undefined;
     const told: Window = window ?? {
       hash: limits.hash,
       limit: limits.limit,
-      remaining: alone ? limits.remaining : sure,
+      remaining: sure,
       resetAt,
       period: limits.resetAfterMs,
       pace: observePace(undefined, limits),
@@ -230,8 +237,7 @@ export class Bucket {
       window.pace = observePace(window.limit === limits.limit ? window.pace : undefined, limits);
       window.limit = limits.limit;
       window.period = Math.max(window.period, limits.resetAfterMs);
-      if (newest) window.remaining = limits.remaining;
-      else if (ended(window, now)) window.remaining = sure;
+      if (newest || ended(window, now)) window.remaining = sure;
       else window.remaining = Math.min(window.remaining, sure);
       // The answer to a lone request is the newest word here, too; one that came late is then no lasting loss.
       window.resetAt = newest && leaked ? resetAt : Math.max(window.resetAt ?? 0, resetAt);
@@ -241,7 +247,11 @@ export class Bucket {
     const others = windows
       .filter((other) => other !== window && (other.resetAt === undefined ? this.#inFlight > 0 : !ended(other, now)))
       .sort((left, right) => (right.resetAt ?? Infinity) - (left.resetAt ?? Infinity));
-    this.#knowledge = { kind: "limited", windows: [told, ...others.slice(0, MOST_WINDOWS - 1)] };
+    for (const { remaining, resetAt: end } of others.splice(MOST_WINDOWS - 1)) {
+      told.remaining = Math.min(told.remaining, remaining);
+      told.resetAt = Math.max(told.resetAt ?? 0, end ?? 0);
+    }
+    this.#knowledge = { kind: "limited", windows: [told, ...others] };
   }
 }
 

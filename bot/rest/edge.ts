@@ -1,14 +1,14 @@
 // The edge breaker: Discord's edge blocks the address (or one route), so everything waits and one probe asks again.
 //
 // The first answer of the edge looks the same whether the address is blocked or one route (observed of invites), so it
-// counts as the address's until something proves that others pass. A question of our own would be a second request to
-// what is mostly a banned address, and each may prolong the ban; the proof is what was sent anyhow:
-// - a request on another route, sent after the blocked one and let through, before or after the edge's answer came in:
-//   only that route is blocked, at once and for no request;
+// counts as the address's until a probe shows that others pass. To ask at once would be a second request to what is
+// mostly a banned address, and each may prolong the ban. The first probe is brought forward only for a reason, which is
+// what was sent anyhow:
+// - a request on another route, sent after the blocked one, was let through: then most likely only that route is blocked,
+//   and the probe goes at once, though not everything with it: on its way the blocked one may have been overtaken;
 // - one sent before it may have passed before the ban began, as it does whenever a busy address gets banned. Once all
-//   that was under way is back, none of it blocked, that is reason enough to bring the first probe forward; a ban of
-//   the address would have met some of it in most cases.
-// With nothing else under way there is no proof, and the rest waits for the first probe like the route itself.
+//   that was under way is back, none of it blocked, that is reason enough; a ban of the address would have met some.
+// With nothing else under way there is no reason, and the rest waits for the first probe like the route itself.
 
 /** Why a probe's wait is what it is: the ban's own Retry-After, or a guess that grows. */
 const OBEYED_MS = 600_000;
@@ -29,6 +29,8 @@ interface Ban {
   /** Monotonic ms of the next probe. */
   readonly probeAt: number;
   readonly probing: boolean;
+  /** Nobody was told of it: the address passes, and the first request on the route that met the edge goes alone. */
+  readonly quiet?: true;
 }
 
 interface WholeBan extends Ban {
@@ -36,8 +38,8 @@ interface WholeBan extends Ban {
   readonly route: string | undefined;
   /** When the request that met the edge was sent. */
   readonly sentAt: number;
-  /** The first probe brought forward: no reason for it, once all that is under way is back, now, or done with. */
-  readonly early: "no" | "afterThese" | "now" | "spent";
+  /** The first probe brought forward: no reason, once all that is under way is back, now, under way, or done with. */
+  readonly early: "no" | "afterThese" | "now" | "asking" | "spent";
 }
 
 /** The API let a request through. */
@@ -74,20 +76,25 @@ export class EdgeBreaker {
 
   /** The routes that are banned while others pass. */
   get routes(): readonly string[] {
-    return [...this.#routes.keys()];
+    return [...this.#routes].filter(([, ban]) => ban.quiet === undefined).map(([route]) => route);
   }
 
   /** The ban that callers hear of: the address's, or the first route's. */
   get current(): { readonly route: string | undefined; readonly since: number; readonly until: number } | undefined {
-    const [first] = this.#routes;
-    const ban = this.#whole ?? first?.[1];
+    const [route] = this.routes;
+    const ban = this.#whole ?? (route === undefined ? undefined : this.#routes.get(route));
     if (ban === undefined) return undefined;
-    return { route: this.#whole ? undefined : first?.[0], since: ban.since, until: closedUntil(ban) };
+    return { route: this.#whole ? undefined : route, since: ban.since, until: closedUntil(ban) };
   }
 
   /** Whether a request on this route may go. */
   gate(now: number, route: string): EdgeGate {
     if (this.#whole !== undefined) {
+      const { route: blocked, early } = this.#whole;
+      // Whether the others may go is known in a moment.
+      if (blocked !== undefined && blocked !== route && early !== "no" && early !== "spent") {
+        return { kind: "shut", until: now, whole: true };
+      }
       return { kind: "shut", until: Math.max(closedUntil(this.#whole), now), whole: true };
     }
     const ban = this.#routes.get(route);
@@ -111,7 +118,7 @@ export class EdgeBreaker {
   /** The driver sends the probe now. */
   probing(): void {
     if (this.#whole === undefined) return;
-    this.#whole = { ...this.#whole, probing: true, early: "spent" };
+    this.#whole = { ...this.#whole, probing: true, early: this.#whole.early === "now" ? "asking" : "spent" };
   }
 
   /** An edge answer to a request on `route`, sent at `sentAt`. */
@@ -120,16 +127,12 @@ export class EdgeBreaker {
     if (this.#whole === undefined && routeBan !== undefined) {
       const failed = routeBan.failed + (routeBan.probing ? 1 : 0);
       this.#routes.set(route, { since: routeBan.since, ...wait(now, retryAfterMs, failed, random) });
-      return { kind: "extended", route };
+      return routeBan.quiet ? { kind: "banned", route, retryAfterMs } : { kind: "extended", route };
     }
     if (this.#whole === undefined) {
       const ban = { since: now, ...wait(now, retryAfterMs, 0, random) };
       const other = this.#lastPass?.route === route ? this.#otherPass : this.#lastPass;
-      if (other !== undefined && other.sentAt > sentAt) {
-        this.#routes.set(route, ban);
-        return { kind: "banned", route, retryAfterMs };
-      }
-      this.#whole = { ...ban, route, sentAt, early: "no" };
+      this.#whole = { ...ban, route, sentAt, early: other !== undefined && other.sentAt > sentAt ? "now" : "no" };
       return { kind: "banned", route: undefined, retryAfterMs };
     }
     // Others that were in flight meet the same ban: a longer Retry-After counts, and a second route makes it the address's.
@@ -146,14 +149,14 @@ export class EdgeBreaker {
   /** The probe met the edge again. */
   probeFailed(now: number, retryAfterMs: number | undefined, random: number): EdgeEffect | undefined {
     if (this.#whole === undefined) return undefined;
-    this.#whole = { ...this.#whole, ...wait(now, retryAfterMs, this.#whole.failed + 1, random) };
+    this.#whole = { ...this.#whole, ...wait(now, retryAfterMs, this.#whole.failed + 1, random), early: "spent" };
     return { kind: "extended", route: undefined };
   }
 
   /** The probe failed without meeting the edge: a reset, a timeout. It says nothing; ask again after the first gap. */
   probeLost(now: number, random: number): void {
     if (this.#whole === undefined) return;
-    this.#whole = { ...this.#whole, probing: false, probeAt: now + jittered(FIRST_GAP_MS, random) };
+    this.#whole = { ...this.#whole, probing: false, early: "spent", probeAt: now + jittered(FIRST_GAP_MS, random) };
   }
 
   /** The probe came back from the API: the address passes. */
@@ -181,12 +184,14 @@ export class EdgeBreaker {
     const routeBan = this.#routes.get(route);
     if (routeBan?.probing) {
       this.#routes.delete(route);
+      if (routeBan.quiet) return [];
       return [{ kind: "cleared", route, bannedForMs: now - routeBan.since }];
     }
     const whole = this.#whole;
     if (whole === undefined || whole.route === undefined || whole.route === route) return [];
-    if (sentAt > whole.sentAt) return this.#narrow(now, whole);
-    if (whole.early === "no") this.#whole = { ...whole, early: "afterThese" };
+    if (whole.early === "no" || whole.early === "afterThese") {
+      this.#whole = { ...whole, early: sentAt > whole.sentAt ? "now" : "afterThese" };
+    }
     return [];
   }
 
@@ -204,10 +209,13 @@ export class EdgeBreaker {
   #narrow(now: number, whole: WholeBan): readonly EdgeEffect[] {
     this.#whole = undefined;
     const cleared: EdgeEffect = { kind: "cleared", route: undefined, bannedForMs: now - whole.since };
-    if (whole.route === undefined || (whole.endsAt !== undefined && whole.endsAt <= now)) return [cleared];
-    const probeAt = Math.max(whole.probeAt, now);
-    const ban: Ban = { since: whole.since, failed: whole.failed, endsAt: whole.endsAt, probeAt, probing: false };
-    this.#routes.set(whole.route, ban);
+    if (whole.route === undefined) return [cleared];
+    const { since, failed, endsAt } = whole;
+    if (endsAt !== undefined && endsAt <= now) {
+      this.#routes.set(whole.route, { since, failed, endsAt, probeAt: now, probing: false, quiet: true });
+      return [cleared];
+    }
+    this.#routes.set(whole.route, { since, failed, endsAt, probeAt: Math.max(whole.probeAt, now), probing: false });
     const left = whole.endsAt === undefined ? undefined : whole.endsAt - now;
     return [cleared, { kind: "banned", route: whole.route, retryAfterMs: left }];
   }

@@ -101,7 +101,8 @@ export class EdgeWatch {
 
   /** An answer of the API. */
   passed(call: Call, now: number): void {
-    this.#apply(this.#breaker.passed(now, call.route.name, call.sentAt), null);
+    const effects = this.#breaker.passed(now, call.route.name, call.sentAt);
+    if (effects.length > 0 || this.#breaker.banned) this.#apply(effects, null);
   }
 
   /** Nothing is under way any more. */

@@ -65,7 +65,9 @@ export class Refusals {
 
   /** A request failed; whether that is something new to remember. */
   note(asked: Asked, error: RestError, now: number): boolean {
-    const { status, code } = error;
+    const { kind, status, code } = error;
+    // The edge answers with 403 as well, and speaks of no resource.
+    if (kind !== "forbidden" && kind !== "missing" && kind !== "clientError") return false;
     const dead = code !== undefined && DEAD.has(code);
     if (status !== 403 && status !== 404 && !(status === 401 && dead)) return false;
     const { major, path } = asked.route;

@@ -98,8 +98,14 @@ describe("Bucket", () => {
     bucket.lost(100);
     expect(sendAll(bucket, 100)).toBe(1);
     bucket.release();
-    bucket.learn(150, says(2, 4800));
-    expect(sendAll(bucket, 150)).toBe(2);
+    bucket.learn(150, says(3, 4800));
+    expect(sendAll(bucket, 150)).toBe(1);
+    bucket.release();
+    bucket.learn(200, says(2, 4700));
+    expect(sendAll(bucket, 1_100)).toBe(1);
+    bucket.release();
+    bucket.learn(1_150, says(2, 3900));
+    expect(sendAll(bucket, 1_150)).toBe(2);
   });
 
   it("counts on nothing for ever: with every answer lost it still sends", () => {
@@ -260,12 +266,23 @@ describe("EdgeBreaker", () => {
     const breaker = banned(5000);
     breaker.probing();
     expect(breaker.probePassed(6010)).toEqual([{ kind: "cleared", route: undefined, bannedForMs: 5010 }]);
-    expect(breaker.gate(6010, ROUTE).kind).toBe("open");
+    expect(breaker.gate(6010, OTHER).kind).toBe("open");
+    expect(breaker.routes).toEqual([]);
+    // It may have been the route's own: one goes, the others when it passes.
+    expect(breaker.gate(6010, ROUTE).kind).toBe("probe");
+    breaker.routeProbing(ROUTE);
+    expect(breaker.gate(6010, ROUTE).kind).toBe("shut");
+    expect(breaker.passed(6050, ROUTE, 6010)).toEqual([]);
+    expect(breaker.gate(6050, ROUTE).kind).toBe("open");
   });
 
-  it("narrows to the route when another, sent later, still passes", () => {
+  it("asks at once when another, sent later, still passes, and narrows to the route if the probe does", () => {
     const breaker = banned(30_000);
-    expect(breaker.passed(1100, OTHER, 950)).toMatchObject([{ kind: "cleared" }, { kind: "banned", route: ROUTE }]);
+    expect(breaker.passed(1100, OTHER, 950)).toEqual([]);
+    expect(breaker.banned).toBe(true);
+    expect(breaker.probeAt()).toBe(0);
+    breaker.probing();
+    expect(breaker.probePassed(1150)).toMatchObject([{ kind: "cleared" }, { kind: "banned", route: ROUTE }]);
     expect(breaker.banned).toBe(false);
     expect(breaker.routes).toEqual([ROUTE]);
     expect(breaker.gate(1200, OTHER).kind).toBe("open");
@@ -303,17 +320,16 @@ describe("EdgeBreaker", () => {
   });
 
   it.each([
-    ["sent after the blocked one and back before it: only the route", OTHER, 950, false],
-    ["sent before it: the address, until proven otherwise", OTHER, 850, true],
-    ["on the same route: no proof", ROUTE, 950, true],
-  ])("%s", (_, route, sentAt, whole) => {
+    ["sent after the blocked one and back before it: asks at once", OTHER, 950, true],
+    ["sent before it: does not", OTHER, 850, false],
+    ["on the same route: does not", ROUTE, 950, false],
+  ])("%s", (_, route, sentAt, asks) => {
     const breaker = new EdgeBreaker();
     breaker.passed(980, route, sentAt);
     breaker.passed(990, ROUTE, 960);
     const effect = breaker.hit(1000, ROUTE, 900, 30_000, 0);
-    expect(effect).toEqual({ kind: "banned", route: whole ? undefined : ROUTE, retryAfterMs: 30_000 });
-    expect(breaker.banned).toBe(whole);
-    expect(breaker.gate(1000, OTHER).kind).toBe(whole ? "shut" : "open");
+    expect(effect).toEqual({ kind: "banned", route: undefined, retryAfterMs: 30_000 });
+    expect(breaker.probeAt()).toBe(asks ? 0 : 31_000);
   });
 
   it("does not narrow once two routes met the edge", () => {
@@ -326,6 +342,8 @@ describe("EdgeBreaker", () => {
   it("keeps a route's ban with that route", () => {
     const breaker = banned(undefined);
     breaker.passed(1100, OTHER, 950);
+    breaker.probing();
+    breaker.probePassed(1150);
     breaker.routeProbing(ROUTE);
     expect(breaker.hit(70_000, ROUTE, 69_000, undefined, 0)).toEqual({ kind: "extended", route: ROUTE });
     expect(breaker.banned).toBe(false);
