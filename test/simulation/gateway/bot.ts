@@ -96,7 +96,8 @@ export async function startLife(number: number, world: Surroundings): Promise<Pr
     level() {},
     observe() {},
     event(name, fields) {
-      trace.note(`${name} ${JSON.stringify(fields)}`);
+      // A stack names files, which lie elsewhere on another machine.
+      trace.note(name === "handler.failed" ? name : `${name} ${JSON.stringify(fields)}`);
       if (name === "dispatch.poison") {
         truth.poisoned(sessionOf.get(Number(Reflect.get(fields, "shard"))) ?? "", Number(Reflect.get(fields, "seq")));
       }

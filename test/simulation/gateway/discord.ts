@@ -188,9 +188,19 @@ export class Discord {
     return (options, events) => this.#dial(options, events, enter, sockets);
   }
 
-  /** Dials that no host has answered yet are reset. */
+  /** Connections whose other end is gone without the client's knowing are reset. */
   resetPending(): void {
     for (const reset of [...this.#pending]) reset();
+  }
+
+  /** The client hears nothing until the network is well again, or until it gives up by itself. */
+  #resetLater(tell: Dial["tell"]): void {
+    const reset = (): void => {
+      this.#pending.delete(reset);
+      tell(undefined);
+    };
+    this.#pending.add(reset);
+    this.options.timeline.schedule(200_000, () => this.#pending.delete(reset));
   }
 
   /** The kernel resets the sockets of a process that ended. */
@@ -290,7 +300,8 @@ export class Discord {
         // A reset overtakes what is on its way.
         if (code === undefined) down.cut();
         if (code === undefined) timeline.schedule(chance.between(0, 5), () => tell(undefined));
-        else if (!peer.deaf) down.send(() => tell(code));
+        else if (peer.deaf) this.#resetLater(tell);
+        else down.send(() => tell(code));
       },
       hold: (milliseconds) => {
         up.hold(milliseconds);
@@ -332,12 +343,7 @@ export class Discord {
     const { timeline } = this.options;
     const mood = this.#mood(peer.host);
     if (mood === "blackHole") {
-      const reset = (): void => {
-        this.#pending.delete(reset);
-        tell(undefined);
-      };
-      this.#pending.add(reset);
-      timeline.schedule(60_000, () => this.#pending.delete(reset));
+      this.#resetLater(tell);
       return;
     }
     up.send(() => {

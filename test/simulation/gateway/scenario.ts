@@ -188,6 +188,8 @@ async function recover(scene: Scene): Promise<void> {
     const allowed = RECOVERY_MS + PAUSE_MS + identifyMs + boundMs;
     if (timeline.now() - from > allowed) {
       const states = life.fleet.status().shards.filter(({ state }) => state !== "ready");
+      const peers = [...discord.peers].map(({ number, phase, session }) => `${number} ${phase} ${session?.shard}`);
+      trace.note(`connections: ${peers.join(", ")}`);
       trace.broken(`not ready ${allowed} ms after the last fault: ${JSON.stringify(states.slice(0, 5))}`);
     }
     trace.check();
