@@ -14,8 +14,9 @@ export type BeatOutcome = "kept" | "lost" | "unreachable";
 /** sure: nobody can have taken anything. unsure: ask first. unreachable: asked in vain. */
 export type Standing = "sure" | "unsure" | "unreachable";
 
-// A table that did not answer a moment ago will not answer now; after two beats' time it is asked again first.
-const ASKED_IN_VAIN_MS = 6_000;
+// A table that did not answer will not answer a moment later; then it is asked again first. Longer than from one failing
+// beat to the next, and counted from the question: a machine that slept over the answer has learned nothing by it.
+const ASKED_IN_VAIN_MS = 9_000;
 // Its remains are of no use to anybody after a day.
 const CLEARED_AFTER_MS = 86_400_000;
 
@@ -66,7 +67,7 @@ export function createOwnTask(parts: {
       return "kept";
     } catch (error) {
       if (!(error instanceof LedgerError)) throw error;
-      failedAt = elapsed();
+      failedAt = sentAt;
       failure = error;
       return "unreachable";
     }
