@@ -42,7 +42,7 @@ export function split(text: string, limit: number = LONGEST_CONTENT): string[] {
       break;
     }
     const room = take(rest, limit - lengthOf(opening) - CLOSING.length);
-    const cut = bestCut(room, opening);
+    const cut = besideFence(room, bestCut(room, opening));
     const piece = room.slice(0, cut);
     const openAfter = openingAt(piece, opening);
     const part = opening + piece.trimEnd() + (openAfter === "" ? "" : CLOSING);
@@ -90,6 +90,12 @@ function bestCut(room: string, opening: string): number {
     if (late(cut) && outside(cut)) return cut;
   }
   return lastGrapheme(room);
+}
+
+/** The cut, or the end of the line before it where it would go through the marks of a code block. */
+function besideFence(room: string, cut: number): number {
+  const start = room.lastIndexOf("\n", cut - 1) + 1;
+  return start > 1 && /^ {0,3}`+\S*$/.test(room.slice(start, cut)) ? start - 1 : cut;
 }
 
 function lastFence(room: string): number | undefined {

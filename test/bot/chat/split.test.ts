@@ -50,6 +50,11 @@ describe("splitting", () => {
     expect(parts.join("\n").match(/compute/g)).toHaveLength(300);
   });
 
+  it("cuts no code block's marks", () => {
+    const parts = split(`${"x".repeat(101)}\n\`\`\`\n${"x".repeat(99)}\n\`\`\`js\nword`, 109);
+    expect(parts.join("\n")).toContain("\n```js\nword");
+  });
+
   it("cuts no grapheme, unless one alone is too long", () => {
     const parts = split("👨‍👩‍👧‍👦".repeat(600));
     expect(parts.join("")).toBe("👨‍👩‍👧‍👦".repeat(600));
