@@ -206,7 +206,16 @@ export function createRuntime(parts: RuntimeParts): Runtime {
           tasks: environment.TASKS,
           loss: environment.LEDGER_LOSS,
           configured: environment.SHARD_COUNT === "auto" ? undefined : environment.SHARD_COUNT,
-          recommended: async () => (await askGateway(over.signal)).shards,
+          async recommended() {
+            try {
+              return (await askGateway(over.signal)).shards;
+            } catch (error) {
+              telemetry.log("warn", "GET /gateway/bot gave no shard count; it is asked again", {
+                error: String(error),
+              });
+              return undefined;
+            }
+          },
           traffic: () => ({ address: environment.EGRESS_ADDRESSES?.[0] ?? null, demand: 0, invalid: 0 }),
         });
 

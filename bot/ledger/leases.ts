@@ -38,7 +38,8 @@ export interface LeasesOptions {
   readonly loss: "hold" | "stop";
   /** The configured shard count; undefined: Discord's recommendation, once. */
   readonly configured: number | undefined;
-  recommended(): Promise<number>;
+  /** undefined: Discord does not say at the moment. */
+  recommended(): Promise<number | undefined>;
   /** Shards to run, all of one moment. */
   granted(grants: readonly Grant[]): void;
   /** Shards that are somebody else's, with the fence they were held under: to be stopped at once. */
@@ -191,13 +192,14 @@ export function createLeases(options: LeasesOptions): Leases {
   };
 
   /** The number of shards, one for all tasks: the first task's choice, and another's once it is alone. */
-  const agree = async (): Promise<number> => {
+  const agree = async (): Promise<number | undefined> => {
     const kept = await items.get(KIND.fleet, "shards");
     const count = countFrom(kept);
     const alone = table.working().length === 1 && table.held.size === 0;
     const change = options.configured !== undefined && options.configured !== count && alone;
     if (count !== undefined && !change) return count;
     const chosen = options.configured ?? (await options.recommended());
+    if (chosen === undefined) return undefined;
     const item = { kind: KIND.fleet, id: "shards", body: JSON.stringify({ count: chosen }) };
     return (await items.swap(item, kept?.version)) === undefined ? agree() : chosen;
   };

@@ -198,11 +198,13 @@ describe.each(STACKS)("stack %s", (stack) => {
     );
   });
 
-  it("never runs two bots at once, and calls a rolled-back deploy a failure", () => {
+  it("runs two tasks at once only where a ledger tells them apart, and calls a rolled-back deploy a failure", () => {
+    const hasLedger = of(stack).resources.some(({ type }) => type === "aws:dynamodb/table:Table");
+    expect(hasLedger).toBe(stack !== "dev");
     expect(one(of(stack), "aws:ecs/service:Service").inputs).toMatchObject({
       desiredCount: 1,
-      deploymentMinimumHealthyPercent: 0,
-      deploymentMaximumPercent: 100,
+      deploymentMinimumHealthyPercent: hasLedger ? 100 : 0,
+      deploymentMaximumPercent: hasLedger ? 200 : 100,
       availabilityZoneRebalancing: "DISABLED",
       deploymentCircuitBreaker: { enable: true, rollback: true },
       waitForSteadyState: true,

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import type { Clock } from "../../bot/clock.ts";
+import { startTables } from "../bot/ledger/table.ts";
 import { createTwin, type Twin } from "../cloudwatch/twin.ts";
 import { type SimulatedDiscord, startSimulatedDiscord } from "../discord/index.ts";
 import type { DeclaredProgram } from "../infra/program.ts";
@@ -105,6 +106,9 @@ export async function openWorld(drill: Drill, options: WorldOptions): Promise<Wo
   });
   const [address = ""] = (container.environment["EGRESS_ADDRESSES"] ?? "").split(",");
   const echo = await startEcho(address);
+  const table = /^dynamodb:(.+)$/.exec(container.environment["LEDGER"] ?? "")?.[1];
+  const tables = table === undefined ? undefined : await startTables();
+  await tables?.create(table);
   const { environment, changed } = rehearsedEnvironment(
     container,
     {
@@ -162,7 +166,12 @@ export async function openWorld(drill: Drill, options: WorldOptions): Promise<Wo
 
   const start = async (): Promise<void> => {
     const before = started();
-    const next = launch({ clock, environment, stopTimeoutMs: container.stopTimeoutSeconds * 1_000, onLine });
+    const next = launch({
+      clock,
+      environment: { ...environment, ...tables?.environment },
+      stopTimeoutMs: container.stopTimeoutSeconds * 1_000,
+      onLine,
+    });
     bot = next;
     bots.push(next);
     died = undefined;
@@ -228,6 +237,7 @@ export async function openWorld(drill: Drill, options: WorldOptions): Promise<Wo
       over.abort(new Error("the drill is over"));
       await discord.stop();
       echo.stop();
+      tables?.close();
       rmSync(directory, { recursive: true, force: true });
       const complaints = bots.map((one) => one.complaints().trim()).filter((text) => text !== "");
       return { how: replaced === 0 ? how : replaced, complaints: complaints.join("\n") };

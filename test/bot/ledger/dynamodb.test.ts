@@ -11,6 +11,7 @@ import { startTables, type Tables } from "./table.ts";
 let tables: Tables;
 beforeAll(async () => {
   tables = await startTables();
+  Object.assign(process.env, tables.environment);
 });
 afterAll(() => tables.close());
 

@@ -9,8 +9,8 @@ import { TABLE_KEYS } from "../../../shared/table.ts";
 export interface Tables {
   /** What a process needs to find the emulator: the SDK's own variables. */
   readonly environment: Readonly<Record<string, string>>;
-  /** Makes an empty table and gives its name. */
-  create(): Promise<string>;
+  /** Makes an empty table, by default of a name of its own, and gives its name. */
+  create(name?: string): Promise<string>;
   /** Requests served since the start, by operation, such as PutItem. */
   readonly requests: ReadonlyMap<string, number>;
   /** The next requests of that operation are carried out, but their answers never arrive. */
@@ -44,14 +44,16 @@ export async function startTables(): Promise<Tables> {
     AWS_ACCESS_KEY_ID: "emulated",
     AWS_SECRET_ACCESS_KEY: "emulated",
   };
-  Object.assign(process.env, environment);
-  const client = new DynamoDBClient();
+  const client = new DynamoDBClient({
+    endpoint: environment.AWS_ENDPOINT_URL_DYNAMODB,
+    region: environment.AWS_REGION,
+    credentials: { accessKeyId: environment.AWS_ACCESS_KEY_ID, secretAccessKey: environment.AWS_SECRET_ACCESS_KEY },
+  });
   let tables = 0;
   return {
     environment,
     requests,
-    async create() {
-      const name = `mooring-${tables++}`;
+    async create(name = `mooring-${tables++}`) {
       const { partition, sort } = TABLE_KEYS;
       await client.send(
         new CreateTableCommand({
