@@ -84,6 +84,13 @@ interface Job {
   readonly waitsUntil: number;
 }
 
+/** A handler that goes on after it was called. */
+interface Run {
+  readonly job: Job;
+  readonly context: Context;
+  readonly overrunsAt: number;
+}
+
 class Context implements HandlerContext {
   readonly shard: number;
   readonly sequence: number;
@@ -113,7 +120,8 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   const { maxRunning = MAX_RUNNING, maxWaiting = MAX_WAITING } = options;
   const sessions = new Map<number, Positions>();
   const lanes = createLanes<Job>();
-  const running = new Set<Context>();
+  // By start, hence by deadline too.
+  const running = new Set<Run>();
   const idle = new Set<() => void>();
   // The sequence of each shard's last READY, to tell whether a session that is announced has begun already.
   const readyAt = new Map<number, number>();
@@ -124,6 +132,8 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   // The drain has ended: what still runs counts as unfinished whatever becomes of it, and another process runs it again.
   let cutOff = false;
   let cancelWaitDeadline: Cancel | undefined;
+  let cancelRunDeadline: Cancel | undefined;
+  let waitingShown = 0;
 
   const settle = (positions: Positions, shard: number, sequence: number): void => {
     for (const lost of positions.settle(sequence)) {
@@ -153,8 +163,47 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       for (let job = lanes.oldest(); job !== undefined && job.waitsUntil <= now; job = lanes.oldest()) {
         shed(job, `waited ${waitDeadlineMs} ms for its turn`);
       }
-      telemetry.level("HandlersWaiting", lanes.waiting);
+      show();
       watchWaiting();
+    });
+  };
+
+  /** Whoever waits behind a job of this key may start. */
+  const finish = (job: Job): void => {
+    lanes.release(job.key);
+    settle(job.positions, job.shard, job.sequence);
+    options.settled?.();
+  };
+
+  /** Takes a handler off the running ones; false: its deadline has done so before, or the drain is over. */
+  const end = (run: Run, failure: { readonly error: unknown } | undefined): boolean => {
+    if (cutOff || !running.delete(run)) return false;
+    finish(run.job);
+    if (failure !== undefined) report(run.job, failure.error);
+    if (running.size === 0) {
+      cancelRunDeadline?.();
+      cancelRunDeadline = undefined;
+    }
+    return true;
+  };
+
+  /** One timer for all, set for the handler that has run longest. */
+  const watchRunning = (): void => {
+    const [first] = running;
+    if (cancelRunDeadline !== undefined || first === undefined) return;
+    cancelRunDeadline = clock.schedule(first.overrunsAt - clock.now(), () => {
+      cancelRunDeadline = undefined;
+      const now = clock.now();
+      for (const run of running) {
+        if (run.overrunsAt > now) break;
+        const error = new Error(
+          `the handler ran longer than ${runDeadlineMs} ms; its slot was given to the next event`,
+        );
+        if (end(run, { error })) run.context.abort(error);
+      }
+      if (cutOff) return;
+      watchRunning();
+      pump();
     });
   };
 
@@ -165,14 +214,6 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     }
     const context = new Context(job.shard, job.sequence);
     if (job.held === undefined) job.positions.start(job.sequence);
-    running.add(context);
-    const end = (): boolean => {
-      if (cutOff || !running.delete(context)) return false;
-      lanes.release(job.key);
-      settle(job.positions, job.shard, job.sequence);
-      options.settled?.();
-      return true;
-    };
     let result: unknown;
     try {
       result = job.held === undefined ? job.handler(job.data, context) : afterwards(job.held, job, context);
@@ -180,40 +221,40 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       report(job, error);
     }
     if (!isThenable(result)) {
-      end();
+      finish(job);
       return;
     }
-    const cancelDeadline = clock.schedule(runDeadlineMs, () => {
-      if (!end()) return;
-      const overrun = new Error(
-        `the handler ran longer than ${runDeadlineMs} ms; its slot was given to the next event`,
-      );
-      report(job, overrun);
-      context.abort(overrun);
-      pump();
-    });
+    const run: Run = { job, context, overrunsAt: clock.now() + runDeadlineMs };
+    running.add(run);
+    if (cancelRunDeadline === undefined) watchRunning();
     // After an overrun the end is of no interest any more; a late rejection must only not be unhandled.
-    const settled = (failure?: { readonly error: unknown }): void => {
-      cancelDeadline();
-      if (!end()) return;
-      if (failure !== undefined) report(job, failure.error);
-      pump();
-    };
     Promise.resolve(result).then(
-      () => settled(),
-      (error: unknown) => settled({ error }),
+      () => {
+        if (end(run, undefined)) pump();
+      },
+      (error: unknown) => {
+        if (end(run, { error })) pump();
+      },
     );
   };
 
+  const mayStart = (): boolean => !stopped && running.size < maxRunning && (options.mayStart?.() ?? true);
+
+  const show = (): void => {
+    telemetry.level("HandlersRunning", running.size);
+    if (lanes.waiting === waitingShown) return;
+    waitingShown = lanes.waiting;
+    telemetry.level("HandlersWaiting", waitingShown);
+  };
+
   const pump = (): void => {
-    while (!stopped && running.size < maxRunning && lanes.waiting > 0 && (options.mayStart?.() ?? true)) {
+    while (lanes.waiting > 0 && mayStart()) {
       const job = lanes.next();
       if (job === undefined) break;
       start(job);
     }
-    telemetry.level("HandlersRunning", running.size);
-    telemetry.level("HandlersWaiting", lanes.waiting);
-    watchWaiting();
+    show();
+    if (lanes.waiting > 0) watchWaiting();
     // Also nothing waits then, unless nothing may start.
     if (running.size === 0) for (const done of idle) done();
   };
@@ -246,14 +287,31 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       }
       const waitsUntil = clock.now() + waitDeadlineMs;
       const held = holds.get(positions)?.(sequence);
-      lanes.add({ key: key(type, data, shard), shard, sequence, type, data, handler, held, positions, waitsUntil });
+      const job: Job = {
+        key: key(type, data, shard),
+        shard,
+        sequence,
+        type,
+        data,
+        handler,
+        held,
+        positions,
+        waitsUntil,
+      };
+      // As it nearly always is: there is room, and nothing of this key is under way.
+      if (mayStart() && lanes.begin(job)) {
+        start(job);
+        show();
+        return;
+      }
+      lanes.add(job);
       pump();
       // The longest lane pays, since it is the flood that fills the room; and its oldest event, since that one's
       // answer would come latest of all. The other lanes, and the order in this one, stay as they are.
       const victim = lanes.waiting > maxWaiting ? lanes.crowded() : undefined;
       if (victim !== undefined) {
         shed(victim, `more than ${maxWaiting} events wait; this was the oldest of the busiest key`);
-        telemetry.level("HandlersWaiting", lanes.waiting);
+        show();
       }
     },
     onSession(shard, change, sequence) {
@@ -278,7 +336,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       const positions = sessions.get(shard);
       if (positions !== undefined) abandoned.add(positions);
     },
-    running: (shard) => [...running].filter((context) => context.shard === shard).map(({ sequence }) => sequence),
+    running: (shard) => [...running].filter(({ job }) => job.shard === shard).map(({ job }) => job.sequence),
     goOn: pump,
     position: (shard) => sessions.get(shard)?.position(),
     stopStarting() {
@@ -297,7 +355,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
         const abort = (): void => {
           const ended = new Error("the time to finish what runs is over", { cause: signal.reason });
           cutOff = true;
-          for (const context of running) context.abort(ended);
+          for (const { context } of running) context.abort(ended);
           finish(() => reject(signal.reason));
         };
         if (running.size === 0) resolve();

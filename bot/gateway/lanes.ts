@@ -13,6 +13,8 @@ export interface Lanes<Job extends Keyed> {
   readonly lanes: number;
   /** Puts a job at the end of its lane. */
   add(job: Job): void;
+  /** Closes the lane of a job that need not wait, since nothing of its key waits or runs; false: it has to. */
+  begin(job: Job): boolean;
   /** Takes the job that has waited longest among the lanes in which none runs; its lane is closed until `release`. */
   next(): Job | undefined;
   /** The running job of a lane is over. */
@@ -105,6 +107,11 @@ export function createLanes<Job extends Keyed>(): Lanes<Job> {
       waiting.add(job);
       if (lane.entries.length === 1) makeStartable(lane);
       resize(lane, lane.entries.length - 1);
+    },
+    begin({ key }) {
+      if (lanes.has(key)) return false;
+      lanes.set(key, { key, entries: [], running: true });
+      return true;
     },
     next() {
       const lane = startable.shift();

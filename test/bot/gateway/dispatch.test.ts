@@ -262,6 +262,27 @@ describe("a handler that fails", () => {
     expect(telemetry.counts.get("HandlerErrors")).toBe(1);
     expect(telemetry.levels.get("HandlersRunning")).toBe(1);
   });
+
+  it("has a deadline of its own, whoever else runs or has ended, and no timer outlives the last one", async () => {
+    const signals: AbortSignal[] = [];
+    const ends: (() => void)[] = [];
+    const { clock, message } = bench((_data, { signal }) => {
+      signals.push(signal);
+      return new Promise<void>((resolve) => ends.push(resolve));
+    });
+    for (const sequence of [1, 2, 3]) {
+      message(sequence, String(sequence));
+      await clock.advance(10_000);
+    }
+    ends[0]?.();
+    await clock.advance(24_999);
+    expect(signals.map(({ aborted }) => aborted)).toEqual([false, false, false]);
+    await clock.advance(1);
+    expect(signals.map(({ aborted }) => aborted)).toEqual([false, true, false]);
+    ends[2]?.();
+    await clock.advance(0);
+    expect(clock.pending()).toBe(0);
+  });
 });
 
 describe("sessions", () => {

@@ -11,7 +11,7 @@ interface Job {
 
 const steps = fc.array(
   fc.record({
-    action: fc.constantFrom("add", "add", "next", "release", "shedOldest", "shedCrowded"),
+    action: fc.constantFrom("add", "add", "begin", "next", "release", "shedOldest", "shedCrowded"),
     key: fc.constantFrom("a", "b", "c", "d"),
   }),
   { maxLength: 120, size: "max" },
@@ -33,6 +33,10 @@ it("agrees with a plain list of what waits and a set of what runs", () => {
           const job = { key, name };
           waiting.push(job);
           lanes.add(job);
+        } else if (action === "begin") {
+          const mustWait = running.has(key) || waiting.some((job) => job.key === key);
+          expect(lanes.begin({ key, name })).toBe(!mustWait);
+          if (!mustWait) running.add(key);
         } else if (action === "next") {
           const expected = waiting.find((job) => !running.has(job.key));
           expect(lanes.next()).toBe(expected);

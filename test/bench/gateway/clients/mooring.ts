@@ -17,8 +17,8 @@ export const mooring = ({ handlers }: { readonly handlers: boolean }): Client =>
     const dispatcher = createDispatcher({
       clock,
       telemetry,
-      // As the bot's own are: each returns a promise.
-      handler: () => async () => plan.event(),
+      // One that returns at once, so that what is measured is the ordering and not the promises of a bot's handlers.
+      handler: () => plan.event,
       waitDeadlineMs: 60_000,
       runDeadlineMs: 60_000,
     });
