@@ -39,6 +39,8 @@ interface Reply {
   readonly body: string;
   readonly wait?: Wait;
   readonly ban?: Ban;
+  /** A 429 that a client could have known of. */
+  readonly avoidable?: string;
 }
 
 const TIMEOUT_MS = 20_000;
@@ -54,7 +56,6 @@ export class SimulatedRest implements Transport {
   readonly #chance: Chance;
   readonly #trace: Trace;
   readonly #watch: Watch;
-  readonly #faults: Faults;
   readonly #latency: readonly [number, number];
   readonly #counters = new Map<string, Counter>();
   /** Buckets whose headers have reached the client. */
@@ -63,6 +64,7 @@ export class SimulatedRest implements Transport {
   readonly #nonces = new Map<string, string>();
   /** Buckets whose numbers changed, and until when a 429 about it is nobody's fault. */
   readonly #changed = new Map<string, number>();
+  faults: Faults;
   globalPerSecond = 50;
   ban: Ban | undefined;
   /** Which resources are forbidden, or not there. */
@@ -82,7 +84,7 @@ export class SimulatedRest implements Transport {
     this.#chance = world.chance;
     this.#trace = world.trace;
     this.#watch = world.watch;
-    this.#faults = faults;
+    this.faults = faults;
     this.#latency = latency;
     this.rules = createRules(world.chance, faults.lost > 0);
   }
@@ -120,6 +122,8 @@ export class SimulatedRest implements Transport {
     timeline.schedule(this.#way(), () => {
       if (fault === "resetBefore") return reset();
       const reply = this.#answer(asked, sentAt, authorized, fault === "serverError");
+      // What its caller gave up nobody can call back; it may arrive when it no longer fits.
+      if (reply.avoidable !== undefined && open) this.avoidable.push(reply.avoidable);
       if (fault === "lost") return;
       timeline.schedule(this.#way(), () => {
         if (!open) return;
@@ -140,7 +144,7 @@ export class SimulatedRest implements Transport {
 
   #fault(): keyof Faults | undefined {
     let left = this.#chance.random();
-    for (const [name, likelihood] of Object.entries(this.#faults)) {
+    for (const [name, likelihood] of Object.entries(this.faults)) {
       left -= likelihood;
       if (left < 0) return name as keyof Faults;
     }
@@ -188,8 +192,8 @@ export class SimulatedRest implements Transport {
     }
     if (!isExempt(asked.path) && authorized) {
       if (this.#second.count(now) >= this.globalPerSecond) {
-        if (this.globalPerSecond >= 50 && !this.#changed.has("global")) this.avoidable.push(`global ${route}`);
-        return this.#limited("global", "global", 1_000, { "x-ratelimit-global": "true", ...SIGNED.api });
+        const reply = this.#limited("global", "global", 1_000, { "x-ratelimit-global": "true", ...SIGNED.api });
+        return this.globalPerSecond >= 50 ? { ...reply, avoidable: `global ${route}` } : reply;
       }
       this.#second.add(now);
     }
@@ -217,14 +221,14 @@ export class SimulatedRest implements Transport {
       headers = { ...headers, ...this.#headers(rule, counted.remaining, counted.resetAfterMs) };
       if (!counted.allowed) {
         const excused = (this.#changed.get(rule.hash) ?? 0) > now;
-        if (this.#heardOf.has(key) && !excused) this.avoidable.push(key);
-        return this.#limited(
+        const reply = this.#limited(
           "user",
           key,
           Math.max(counted.retryAfterMs, counted.resetAfterMs),
           headers,
           counted.retryAfterMs,
         );
+        return this.#heardOf.has(key) && !excused ? { ...reply, avoidable: key } : reply;
       }
     }
     for (const hidden of this.rules.hidden) {

@@ -324,6 +324,7 @@ function expectTurns({ trace, discord, sent }: World): void {
 async function goesOn({ kind, timeline, trace, client, discord }: World, check: () => void): Promise<void> {
   await timeline.run(timeline.now() + HOUR_MS, check);
   discord.ban = undefined;
+  discord.faults = CALM;
   let outcome: unknown = "nothing";
   const path = `/channels/${id(5_000)}`;
   client.request({ method: "GET", path }).then(

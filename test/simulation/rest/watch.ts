@@ -21,6 +21,8 @@ const MOST_INVALID = 5_000;
 /** Without a Retry-After that is obeyed to the end (up to 10 min), the edge is asked once a minute at most. */
 const OBEYED_MS = 600_000;
 const PROBE_MS = 60_000;
+/** Times are sums of fractions of milliseconds. */
+const ROUNDING = 1e-6;
 
 export const isExempt = (path: string): boolean => /^\/(?:webhooks\/\d+\/|interactions\/)/.test(path);
 
@@ -48,7 +50,7 @@ export class Watch {
     const now = this.#now();
     for (const key of keys) {
       const until = this.#waits.get(key) ?? 0;
-      if (until > now)
+      if (until > now + ROUNDING)
         this.#broken(`a Retry-After was broken by ${until - now} ms: ${asked.method} ${asked.path} (${key})`);
     }
     if (this.#refused.has(`${asked.method} ${asked.path}`))
@@ -67,7 +69,7 @@ export class Watch {
     const { retryAfterMs } = edge.hit;
     const gap = retryAfterMs !== undefined && retryAfterMs <= OBEYED_MS ? retryAfterMs : PROBE_MS;
     const early = edge.early === "reason" && asked.path === "/gateway";
-    if (sentAt - edge.lastAt < gap && !early) {
+    if (sentAt - edge.lastAt < gap - ROUNDING && !early) {
       this.#broken(
         `a second request to the banned edge after ${sentAt - edge.lastAt} ms: ${asked.method} ${asked.path}`,
       );
