@@ -49,6 +49,8 @@ const BAN_MS = 30_000;
 
 const OUTAGE: BreakerRule = { failures: 1, windowMs: TOGETHER_MS, longestGapMs: 4_000 };
 const HOST: BreakerRule = { failures: 2, windowMs: 30_000, longestGapMs: 30_000 };
+/** Discord names a resume host per session; those that failed for good must not be remembered for good. */
+const MOST_HOSTS = 256;
 
 interface Place {
   notBefore: number;
@@ -58,7 +60,7 @@ interface Place {
 
 /** The dial queue of a fleet of so many shards. */
 export function dialQueue(shards: number): DialQueue {
-  // At most one place a shard, one breaker a host that was dialled.
+  // At most one place a shard, and a breaker for each of the hosts that failed last.
   const places = new Map<number, Place>();
   const hosts = new Map<string, Breaker>();
   const recent = new Map<number, { at: number; host: string }>();
@@ -124,7 +126,11 @@ export function dialQueue(shards: number): DialQueue {
       if (probe === shard && fleet.kind === "probing") reopen(now, random);
     },
     failed(shard, host, now, random, banned) {
-      hosts.set(host, fail(hosts.get(host) ?? CLOSED, now, HOST, random));
+      const breaker = fail(hosts.get(host) ?? CLOSED, now, HOST, random);
+      hosts.delete(host);
+      hosts.set(host, breaker);
+      const [oldest] = hosts.keys();
+      if (hosts.size > MOST_HOSTS && oldest !== undefined) hosts.delete(oldest);
       recent.set(shard, { at: now, host });
       if (banned !== undefined) {
         const notBefore = now + (banned.retryAfterMs ?? BAN_MS);

@@ -177,10 +177,13 @@ export function createFleet(options: FleetOptions): Fleet {
     } catch (error) {
       // The shard's own deadline lets it ask again.
       telemetry.log("warn", `shard ${id}: no leave to IDENTIFY`, { shard: id, error: String(error) });
+      identifies.answered(id, clock.now());
       return;
     }
     const state = shards.get(id)?.state();
     if (state?.kind === "identifying" && !state.sent && state.generation === generation) spendIdentify(id);
+    // Nothing was sent, so nobody will answer: the key must not wait for it.
+    else identifies.answered(id, clock.now());
   };
 
   const spendIdentify = (id: number): void => {

@@ -33,9 +33,12 @@ export function createInflater(
   compression: Compression,
   events: InflaterEvents,
   kind: InflaterKind = compression === "none" || !worksSynchronously(compression) ? "streaming" : "synchronous",
+  mostTextBytes = MOST_TEXT_BYTES,
 ): Inflater {
   if (compression === "none") return plain(events);
-  return kind === "synchronous" ? synchronous(compression, events) : streaming(compression, events);
+  return kind === "synchronous"
+    ? synchronous(compression, events, mostTextBytes)
+    : streaming(compression, events, mostTextBytes);
 }
 
 /** The part of a zlib stream's private handle that inflates in place; its shape is checked before use. */
@@ -90,7 +93,11 @@ export function worksSynchronously(compression: "zstd-stream" | "zlib-stream"): 
  * Inflates through the private handle: the public streams cross threads for every frame, which costs more time than the
  * inflating, and memory without bound in a burst.
  */
-function synchronous(compression: "zstd-stream" | "zlib-stream", events: InflaterEvents): Inflater {
+function synchronous(
+  compression: "zstd-stream" | "zlib-stream",
+  events: InflaterEvents,
+  mostTextBytes = MOST_TEXT_BYTES,
+): Inflater {
   // The stream's own output buffer is never used; 64 bytes are the least it takes.
   const stream =
     compression === "zstd-stream" ? createZstdDecompress({ chunkSize: 64 }) : createInflate({ chunkSize: 64 });
@@ -139,14 +146,15 @@ function synchronous(compression: "zstd-stream" | "zlib-stream", events: Inflate
         if (written < scratch.length) break;
         parts.push(Buffer.from(scratch));
         partBytes += written;
-        if (partBytes > MOST_TEXT_BYTES) {
-          fail(`a message has more than ${MOST_TEXT_BYTES} bytes`);
+        if (partBytes > mostTextBytes) {
+          fail(tooLong(mostTextBytes));
           return;
         }
       }
       if (!isComplete(compression, data)) {
         parts.push(Buffer.from(scratch.subarray(0, written)));
         partBytes += written;
+        if (partBytes > mostTextBytes) fail(tooLong(mostTextBytes));
         return;
       }
       let text: string;
@@ -163,6 +171,8 @@ function synchronous(compression: "zstd-stream" | "zlib-stream", events: Inflate
   };
 }
 
+const tooLong = (most: number): string => `a message has more than ${most} bytes`;
+
 /** zstd-stream: one frame is one message. zlib-stream: a message may come in several frames. */
 function isComplete(compression: "zstd-stream" | "zlib-stream", frame: Buffer): boolean {
   return compression === "zstd-stream" || frame.subarray(-ZLIB_SUFFIX.length).equals(ZLIB_SUFFIX);
@@ -177,11 +187,16 @@ function plain(events: InflaterEvents): Inflater {
 }
 
 /** Node's public streams: they inflate on another thread, so messages wait for each other here. */
-function streaming(compression: "zstd-stream" | "zlib-stream", events: InflaterEvents): Inflater {
+function streaming(
+  compression: "zstd-stream" | "zlib-stream",
+  events: InflaterEvents,
+  mostTextBytes: number,
+): Inflater {
   const stream = compression === "zstd-stream" ? createZstdDecompress() : createInflate();
   const waiting: { data: Buffer; binary: boolean }[] = [];
   let pending = 0;
   let parts: Buffer[] = [];
+  let partBytes = 0;
   let busy = false;
   let closed = false;
 
@@ -204,6 +219,7 @@ function streaming(compression: "zstd-stream" | "zlib-stream", events: InflaterE
     if (!isComplete(compression, data)) return;
     const text = parts.length === 1 ? (parts[0] ?? data).toString("utf8") : Buffer.concat(parts).toString("utf8");
     parts = [];
+    partBytes = 0;
     if (text !== "") events.text(text);
   };
 
@@ -233,7 +249,9 @@ function streaming(compression: "zstd-stream" | "zlib-stream", events: InflaterE
     };
     const collect = (part: Buffer): void => {
       parts.push(part);
-      finish();
+      partBytes += part.length;
+      if (partBytes > mostTextBytes) fail(new Error(tooLong(mostTextBytes)));
+      else finish();
     };
     stream.on("data", collect);
     stream.write(data, (error) => {

@@ -138,8 +138,10 @@ export function memberRequests(options: MemberRequestsOptions): MemberRequests {
       if (type === "RATE_LIMITED") {
         const nonce = textField(Reflect.get(Object(data), "meta"), "nonce");
         const waiter = nonce === undefined ? undefined : waiters.get(nonce);
-        const retryAfterMs = numberOf(data, "retry_after") * 1000;
         if (waiter === undefined) return;
+        const seconds = numberOf(data, "retry_after");
+        // Without a time to go by, the documented gap.
+        const retryAfterMs = seconds >= 0 ? seconds * 1000 : GUILD_GAP_MS;
         fullListAt.set(waiter.guildId, clock.now() + retryAfterMs);
         const message = `Discord lists the members of guild ${waiter.guildId} again in ${Math.ceil(retryAfterMs)} ms`;
         waiter.settle(new MembersError("rateLimited", message, retryAfterMs));

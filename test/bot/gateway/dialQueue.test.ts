@@ -93,4 +93,14 @@ describe("the dial queue", () => {
     queue.hello(RESUME, 30, half);
     expect(queue.isDown(RESUME, 40)).toBe(false);
   });
+
+  it("remembers the hosts that failed last, not all that ever failed", () => {
+    const queue = dialQueue(1_000);
+    const host = (number: number) => `wss://resume-${number}.test`;
+    for (let number = 0; number < 300; number++) {
+      for (const shard of [0, 1]) queue.failed(shard, host(number), number, half);
+    }
+    expect(queue.isDown(host(0), 300)).toBe(false);
+    expect(queue.isDown(host(299), 300)).toBe(true);
+  });
 });

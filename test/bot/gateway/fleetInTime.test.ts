@@ -299,6 +299,20 @@ describe("IDENTIFYs", () => {
     expect(subject.gateway.violations).toEqual([]);
   });
 
+  it("without leave are not sent, and keep nobody else from theirs", async () => {
+    let denials = 3;
+    const subject = virtualFleet(1, 3, {
+      async identifyPermit() {
+        if (denials-- > 0) throw new Error("another process has the key");
+      },
+    });
+    subject.fleet.start();
+    const took = await subject.runUntil(() => subject.ready() === 3, 300_000);
+    expect(took).toBeLessThanOrEqual(90_000);
+    expect(subject.gateway.identifies).toHaveLength(3);
+    expect(subject.gateway.violations).toEqual([]);
+  });
+
   it("are held back from the start on, however late the shard count is known", async () => {
     let fails = true;
     const subject = virtualFleet(1, 2, {

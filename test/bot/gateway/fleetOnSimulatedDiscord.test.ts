@@ -164,22 +164,6 @@ describe("against the simulated Discord", () => {
     expect(discord.violations).toEqual([]);
   });
 
-  it("a thousand requests at once break no limit, and no heartbeat is late", async () => {
-    const subject = await begin(1, { guilds: 1, heartbeatIntervalMs: 10_000 }, { intents: 515, intentNames: [] });
-    discord.faults.gateway.setPrivilegedIntents(2);
-    await ready(subject, 1);
-    const [guild] = discord.world.guilds.values();
-    for (let request = 0; request < 900; request++) {
-      subject.fleet.requestGuildMembers({ guildId: guild?.id ?? "", userIds: [guild?.ownerId ?? ""] }).catch(() => {});
-      if (request < 100) subject.fleet.setPresence({ status: request % 2 === 0 ? "online" : "idle" });
-    }
-    const from = clock.now();
-    await subject.until("two windows", () => clock.now() - from > 130_000);
-    expect(subject.ready()).toBe(1);
-    expect(discord.counts.identifies).toBe(1);
-    expect(discord.violations).toEqual([]);
-  });
-
   it("privileged intents that are switched off: fatal, and nobody dials again", async () => {
     const options = { intents: 513 | 32_768, intentNames: ["MESSAGE_CONTENT"] as const };
     const subject = await begin(2, { privilegedIntents: 32_768 }, options);

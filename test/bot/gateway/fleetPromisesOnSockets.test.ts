@@ -122,6 +122,7 @@ describe("over real sockets", () => {
     const [guild] = discord.world.guilds.values();
     let settled = 0;
     for (let ask = 0; ask < 1_000; ask++) {
+      if (ask < 100) started.fleet.setPresence({ status: ask % 2 === 0 ? "online" : "idle" });
       const query = { guildId: guild?.id ?? "", userIds: [guild?.ownerId ?? ""] };
       started.fleet.requestGuildMembers(query).then(
         () => settled++,

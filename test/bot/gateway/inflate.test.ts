@@ -30,7 +30,7 @@ afterEach(() => {
   for (const inflater of open.splice(0)) inflater.close();
 });
 
-function collect(compression: Compressed, kind: InflaterKind, expected: number) {
+function collect(compression: Compressed, kind: InflaterKind, expected: number, mostTextBytes?: number) {
   const texts: string[] = [];
   const errors: Error[] = [];
   const done = Promise.withResolvers<void>();
@@ -48,7 +48,7 @@ function collect(compression: Compressed, kind: InflaterKind, expected: number) 
     },
     drained() {},
   };
-  const inflater = createInflater(compression, events, kind);
+  const inflater = createInflater(compression, events, kind, mostTextBytes);
   open.push(inflater);
   return { inflater, texts, errors, done: done.promise };
 }
@@ -102,4 +102,33 @@ describe("the inflater", () => {
       expect(subject.texts).toEqual(["first ä", "second"]);
     },
   );
+});
+
+describe("a message that never ends", () => {
+  const kinds = ["synchronous", "streaming"] as const;
+
+  it.each(kinds)("is given up once it is too long, inflated in one frame (%s)", async (kind) => {
+    const { inflater, texts, errors, done } = collect("zstd-stream", kind, 1, 400_000);
+    const [frame] = await compress("zstd-stream", ["x".repeat(1_000_000)]);
+    inflater.push(frame ?? Buffer.alloc(0), true);
+    await done;
+    expect(texts).toEqual([]);
+    expect(errors.map(({ message }) => message)).toEqual(["a message has more than 400000 bytes"]);
+    expect(inflater.pending()).toBe(0);
+  });
+
+  it.each(kinds)("is given up once it is too long, in many frames without an end (%s)", async (kind) => {
+    const { inflater, texts, errors, done } = collect("zlib-stream", kind, 1, 50_000);
+    const frames = await compress("zlib-stream", Array(10).fill(noise(10_000)));
+    // Without its last byte no frame ends a message; it begins the next frame instead.
+    let rest = Buffer.alloc(0);
+    for (const frame of frames) {
+      const all = Buffer.concat([rest, frame]);
+      inflater.push(all.subarray(0, -1), true);
+      rest = all.subarray(-1);
+    }
+    await done;
+    expect(texts).toEqual([]);
+    expect(errors).toHaveLength(1);
+  });
 });
