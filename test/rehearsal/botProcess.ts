@@ -7,13 +7,13 @@ import type { Clock } from "../../bot/clock.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "../..");
 
-/** How to kill each bot that still runs; `endEveryBot` is the last resort of an interrupted rehearsal. */
-const running = new Set<() => void>();
+/** How to get rid of what an interrupted rehearsal would leave behind, bots above all. */
+const leftovers = new Set<() => void>();
 
-/** Makes `endEveryBot` call this too, until the returned function is called. `kill` must be synchronous. */
-export function killedAtTheEnd(kill: () => void): () => void {
-  running.add(kill);
-  return () => running.delete(kill);
+/** Makes `endEveryBot` call this too, until the returned function is called. `remove` must be synchronous. */
+export function atTheEnd(remove: () => void): () => void {
+  leftovers.add(remove);
+  return () => leftovers.delete(remove);
 }
 
 export interface BotProcessOptions {
@@ -46,7 +46,7 @@ export const startBot: Launch = ({ clock, environment, stopTimeoutMs, onLine }) 
     env: { ...environment },
     stdio: ["ignore", "pipe", "pipe"],
   });
-  const over = killedAtTheEnd(() => child.kill("SIGKILL"));
+  const over = atTheEnd(() => child.kill("SIGKILL"));
   let complaints = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     complaints = (complaints + text).slice(-LONGEST_COMPLAINT);
@@ -87,7 +87,7 @@ export const startBot: Launch = ({ clock, environment, stopTimeoutMs, onLine }) 
   };
 };
 
-/** Kills whatever still runs, at once. */
+/** Kills whatever still runs, at once, and removes what it used. */
 export function endEveryBot(): void {
-  for (const kill of running) kill();
+  for (const remove of leftovers) remove();
 }

@@ -9,7 +9,7 @@ import { createTwin, type Twin } from "../cloudwatch/twin.ts";
 import { type SimulatedDiscord, startSimulatedDiscord } from "../discord/index.ts";
 import type { DeclaredProgram } from "../infra/program.ts";
 import { beat, healthOf, healthyUntil } from "./awsHealth.ts";
-import { type BotProcess, type Launch, startBot } from "./botProcess.ts";
+import { atTheEnd, type BotProcess, type Launch, startBot } from "./botProcess.ts";
 import { type ChangedVariable, declaredContainer, rehearsedEnvironment } from "./container.ts";
 import type { Drill } from "./drill.ts";
 import { type Echo, startEcho } from "./echo.ts";
@@ -95,6 +95,8 @@ export async function openWorld(drill: Drill, options: WorldOptions): Promise<Wo
   const token = container.secrets["DISCORD_TOKEN"];
   if (token === undefined) throw new Error("the container gets no DISCORD_TOKEN; the bot could not log in");
   const directory = mkdtempSync(path.join(tmpdir(), "rehearsal-"));
+  const removeDirectory = (): void => rmSync(directory, { recursive: true, force: true });
+  const removed = atTheEnd(removeDirectory);
   const discord = await startSimulatedDiscord({
     clock,
     token,
@@ -238,7 +240,8 @@ export async function openWorld(drill: Drill, options: WorldOptions): Promise<Wo
       await discord.stop();
       echo.stop();
       tables?.close();
-      rmSync(directory, { recursive: true, force: true });
+      removeDirectory();
+      removed();
       const complaints = bots.map((one) => one.complaints().trim()).filter((text) => text !== "");
       return { how: replaced === 0 ? how : replaced, complaints: complaints.join("\n") };
     },

@@ -3,7 +3,7 @@
 import { spawn, spawnSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { createInterface } from "node:readline";
-import { killedAtTheEnd, type Launch } from "../botProcess.ts";
+import { atTheEnd, type Launch } from "../botProcess.ts";
 import type { Container } from "../container.ts";
 import { docker } from "./docker.ts";
 
@@ -26,7 +26,7 @@ export function containerLaunch(image: string, container: Container, name = `reh
       ],
       { env: { ...process.env, ...environment }, stdio: ["ignore", "pipe", "pipe"] },
     );
-    const over = killedAtTheEnd(() => {
+    const over = atTheEnd(() => {
       // First whoever might still be about to start it.
       child.kill("SIGKILL");
       spawnSync("docker", ["rm", "--force", name], { stdio: "ignore" });
