@@ -98,6 +98,7 @@ async function burst(
 ): Promise<{ readonly cpuMs: number; readonly peakBytes: number } | undefined> {
   const profiled = options.profile === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${options.profile}`];
   const argument = { client: contender.name, mode, shards, url };
+  server.send({ kind: "expect", mode });
   const client = startWorker(path.join(import.meta.dirname, "subject.ts"), argument, profiled);
   const send = async (dispatches: number): Promise<{ cpuMs: number; peakBytes: number }> => {
     client.send({ kind: "count", events: dispatches * shards });
@@ -130,6 +131,7 @@ async function idleBytes(
 ): Promise<number | undefined> {
   const weigh = async (shards: number): Promise<number> => {
     const argument = { client: contender.name, mode, shards, url };
+    server.send({ kind: "expect", mode });
     const client = startWorker(path.join(import.meta.dirname, "subject.ts"), argument, ["--expose-gc"]);
     try {
       await client.next("ready", 60_000);

@@ -11,6 +11,8 @@ import { makeStream, type Stream } from "./stream.ts";
 
 const dispatches = makeDispatches();
 const streams = new Map<Mode, Stream>();
+/** What the client under way is to ask for: one that falls back to another form would be measured in the wrong column. */
+let expected: Mode = "none";
 const server = createServer();
 const upgrades = new WebSocketServer({ noServer: true, perMessageDeflate: false });
 /** Each identified connection, and how many messages it has got. */
@@ -32,8 +34,13 @@ const modeOf = (url: string | undefined): Mode => {
 };
 
 server.on("upgrade", (request, socket, head) => {
-  const stream = streams.get(modeOf(request.url));
-  if (stream === undefined) return void socket.destroy();
+  const mode = modeOf(request.url);
+  const stream = streams.get(mode);
+  if (stream === undefined || mode !== expected) {
+    fail(new Error(`the client asked for ${mode} instead of ${expected}`));
+    socket.destroy();
+    return;
+  }
   upgrades.handleUpgrade(request, socket, head, (webSocket: WebSocket) => {
     connections.set(socket, { stream, messages: 0 });
     socket.on("close", () => connections.delete(socket));
@@ -49,15 +56,23 @@ server.on("upgrade", (request, socket, head) => {
 
 server.listen(0, "127.0.0.1", () => report({ kind: "listening", port: (server.address() as AddressInfo).port }));
 
+function modeNamed(name: unknown): Mode {
+  const mode = MODES.find((known) => known === name);
+  if (mode === undefined) throw new Error(`no such mode: ${String(name)}`);
+  return mode;
+}
+
 onNote((note) => {
   switch (note.kind) {
     case "prepare": {
       const { port } = server.address() as AddressInfo;
-      const mode = MODES.find((known) => known === note["mode"]);
-      if (mode === undefined) return fail(new Error(`no such mode: ${String(note["mode"])}`));
+      const mode = modeNamed(note["mode"]);
       streams.set(mode, makeStream(mode, dispatches, numberOf(note, "dispatches"), `ws://127.0.0.1:${port}/`));
       return report({ kind: "prepared" });
     }
+    case "expect":
+      expected = modeNamed(note["mode"]);
+      return;
     case "send": {
       const upTo = numberOf(note, "dispatches") + 2;
       for (const socket of connections.keys()) write(socket, upTo);

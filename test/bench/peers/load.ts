@@ -1,8 +1,13 @@
 // The boundary to the peers: they are installed apart and untyped here, so every use is checked as it happens.
 
-/** A peer's module; it is looked up from this folder, where the peers' own node_modules is. */
+import { createRequire } from "node:module";
+import { pathToFileURL } from "node:url";
+import { PEERS_BASE } from "../install.ts";
+
+/** A peer's module, from where the peers are installed. */
 export async function loadPeer(name: string): Promise<unknown> {
-  return await import(name);
+  const file = createRequire(PEERS_BASE).resolve(name);
+  return await import(pathToFileURL(file).href);
 }
 
 /** A member of a peer's object or module; a CommonJS module's exports may stand under `default`. */

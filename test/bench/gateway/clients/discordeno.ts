@@ -1,4 +1,4 @@
-// @discordeno/gateway, with its renaming of every field or with `preferSnakeCase`, which leaves them as they are.
+// Discordeno's gateway, with its renaming of every field or with `preferSnakeCase`, which leaves them as they are.
 
 import { call, loadPeer, member } from "../../peers/load.ts";
 import { type Client, CONCURRENCY, INTENTS, STARTS, TOKEN } from "../contenders.ts";

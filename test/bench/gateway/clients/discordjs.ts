@@ -1,4 +1,4 @@
-// @discordjs/ws as it comes, inflating with Node's own zlib.
+// The gateway of discord.js as it comes, inflating with Node's own zlib.
 
 import { call, construct, loadPeer, member } from "../../peers/load.ts";
 import { type Client, CONCURRENCY, INTENTS, type Plan, STARTS, TOKEN } from "../contenders.ts";

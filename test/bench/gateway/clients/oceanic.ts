@@ -1,4 +1,4 @@
-// oceanic.js without its cache; the whole client, for its gateway is not to be had alone.
+// Oceanic without its cache; the whole client, for its gateway is not to be had alone.
 
 import { call, construct, loadPeer, member } from "../../peers/load.ts";
 import { type Client, CONCURRENCY, INTENTS, socketAddress, TOKEN } from "../contenders.ts";

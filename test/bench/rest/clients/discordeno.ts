@@ -1,4 +1,4 @@
-// @discordeno/rest as it comes; its base is replaced after it was made, for a proxy's base would turn its limits off.
+// Discordeno's REST as it comes; its base is replaced after it was made, for a proxy's base would turn its limits off.
 
 import { call, loadPeer } from "../../peers/load.ts";
 import { type Send, type Setting, TOKEN } from "../contenders.ts";

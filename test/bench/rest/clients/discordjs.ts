@@ -1,4 +1,4 @@
-// @discordjs/rest as it comes.
+// The REST of discord.js as it comes.
 
 import { call, construct, loadPeer } from "../../peers/load.ts";
 import { type Send, type Setting, TOKEN } from "../contenders.ts";

@@ -1,4 +1,4 @@
-// eris's REST as it comes; it speaks HTTPS only, so in this process HTTPS is plain HTTP.
+// The REST of eris as it comes; it speaks HTTPS only, so in this process HTTPS is plain HTTP.
 
 import http, { type RequestOptions } from "node:http";
 import https from "node:https";

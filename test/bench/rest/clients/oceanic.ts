@@ -1,4 +1,4 @@
-// oceanic.js's REST as it comes.
+// The REST of oceanic.js as it comes.
 
 import { call, construct, loadPeer, member } from "../../peers/load.ts";
 import { type Send, type Setting, TOKEN } from "../contenders.ts";
