@@ -35,7 +35,7 @@ describe("the Dockerfile", () => {
     expect(version).toMatch(/^\d+\.\d+\.\d+$/);
     expect(text(".node-version").trim()).toBe(version);
     expect(stages).toHaveLength(2);
-    for (const stage of stages) expect(values("FROM", stage)[0]).toMatch(`node:${version}-slim`);
+    for (const stage of stages) expect(values("FROM", stage)[0]).toMatch(`node:${version}-alpine`);
   });
 
   it("is the same for every architecture", () => {
