@@ -30,6 +30,7 @@ const unsqueeze = promisify(inflate);
 
 /** What a person does about AWS's answer, by its name (AWS: DynamoDB error handling); everything else passes by itself. */
 const FIXES: Readonly<Record<string, string>> = {
+  RegionMissing: "set AWS_REGION; in ECS it is there by itself",
   ResourceNotFoundException: "create the table, or correct LEDGER=dynamodb:TABLE and the region",
   AccessDeniedException: "give the task's role the rights of infra/ledger.ts on this table",
   UnrecognizedClientException: "give the bot credentials that AWS takes",
@@ -47,7 +48,7 @@ export function createDynamoItems(table: string): Items {
   });
 
   const named = (doing: "unreadable" | "unwritable", cause: unknown): LedgerError => {
-    const name = cause instanceof Error ? cause.name : String(cause);
+    const name = nameOf(cause);
     const fix = FIXES[name];
     const what = `the table ${table} is ${doing} (${name})`;
     if (fix !== undefined) return new LedgerError(doing, `${what}; ${fix}`, cause);
@@ -137,6 +138,12 @@ export function createDynamoItems(table: string): Items {
 }
 
 type Attributes = Record<string, AttributeValue>;
+
+function nameOf(cause: unknown): string {
+  if (!(cause instanceof Error)) return String(cause);
+  // The one fault of configuration that the SDK gives no name.
+  return cause.message === "Region is missing" ? "RegionMissing" : cause.name;
+}
 
 function condition(expected: number | undefined) {
   const ExpressionAttributeNames = { "#version": "version" };

@@ -1,16 +1,18 @@
-// `npm run bench -- gateway | rest`: Mooring beside its peers on this machine, as markdown tables on stdout.
+// `npm run bench -- gateway | rest | handoff`: Mooring, beside its peers where they can do it, as markdown on stdout.
 
 import { parseArgs } from "node:util";
 import { gatewayBenchmark } from "./gateway/benchmark.ts";
+import { handoffBenchmark } from "./handoff/benchmark.ts";
 import { installPeers } from "./install.ts";
 import { restBenchmark } from "./rest/benchmark.ts";
 
-const USAGE = `npm run bench -- gateway|rest [--rounds N] [--quick] [--events N] [--only NAME]... [--profile FOLDER]
+const USAGE = `npm run bench -- gateway|rest|handoff [--rounds N] [--quick] [--events N] [--only NAME]... [--profile FOLDER]
 
   --rounds N        interleaved rounds whose medians are shown (5; with --quick 2)
   --quick           fewer events and rounds: a first look in minutes
   --events N        gateway: dispatches a run (300000; with --quick 40000)
   --only NAME       only this client, beside the baseline; may be given again
+  --deploys N       handoff: deploys for each shard count (20; with --quick 5)
   --profile FOLDER  writes a CPU profile of every measured client there
 `;
 
@@ -26,6 +28,7 @@ const { values, positionals } = parseArgs({
   options: {
     rounds: { type: "string" },
     events: { type: "string" },
+    deploys: { type: "string" },
     quick: { type: "boolean", default: false },
     only: { type: "string", multiple: true, default: [] },
     profile: { type: "string" },
@@ -42,9 +45,12 @@ const common = {
 };
 
 const [which] = positionals;
-if (values.help || positionals.length !== 1 || (which !== "gateway" && which !== "rest")) {
+if (values.help || positionals.length !== 1 || (which !== "gateway" && which !== "rest" && which !== "handoff")) {
   process.stderr.write(USAGE);
   process.exitCode = values.help ? 0 : 64;
+} else if (which === "handoff") {
+  const deploys = wholeNumber("deploys", values.deploys, values.quick ? 5 : 20);
+  process.stdout.write(await handoffBenchmark({ shardCounts: [1, 16, 64], deploys, progress: common.progress }));
 } else {
   installPeers();
   const events = wholeNumber("events", values.events, values.quick ? 40_000 : 300_000);

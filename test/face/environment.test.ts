@@ -305,9 +305,9 @@ describe.concurrent("what is refused", () => {
     ["an unknown compression", { GATEWAY_COMPRESSION: "gzip" }, /^GATEWAY_COMPRESSION is "gzip"/],
     ["a shard beyond the count", { SHARD_COUNT: "2", SHARD_IDS: "0-2" }, /^SHARD_IDS has 2 while SHARD_COUNT is 2/],
     [
-      "the DynamoDB ledger",
+      "a DynamoDB ledger of no region",
       { LEDGER: "dynamodb:sessions" },
-      /^LEDGER is "dynamodb:sessions"; the DynamoDB ledger is not/,
+      /^LEDGER the table sessions is unreadable \(RegionMissing\); set AWS_REGION/,
     ],
     [
       "a fast clock off loopback",
