@@ -12,8 +12,8 @@ import {
 } from "../resilience/circuitBreaker.ts";
 
 export interface DialQueue {
-  /** Takes a place. `patient`: not even a probe goes before `notBefore`. */
-  ask(shard: number, notBefore: number, patient: boolean): void;
+  /** Takes a place. `patient`: not even a probe goes before `notBefore`. A probe that asks again has met no HELLO. */
+  ask(shard: number, notBefore: number, patient: boolean, now: number, random: () => number): void;
   /** Gives the place up; a probe that leaves counts as failed. */
   leave(shard: number, now: number, random: () => number): void;
   /** The host sent no HELLO. `edge`: Discord's edge refused the address; retryAfterMs as it said, or undefined. */
@@ -120,7 +120,10 @@ export function dialQueue(shards: number): DialQueue {
   };
 
   return {
-    ask: (shard, notBefore, patient) => void places.set(shard, { notBefore, patient, order: order++ }),
+    ask(shard, notBefore, patient, now, random) {
+      if (probe === shard && fleet.kind === "probing") reopen(now, random);
+      places.set(shard, { notBefore, patient, order: order++ });
+    },
     leave(shard, now, random) {
       places.delete(shard);
       if (probe === shard && fleet.kind === "probing") reopen(now, random);

@@ -282,7 +282,7 @@ export function createFleet(options: FleetOptions): Fleet {
         tick();
       },
       askDial(notBefore, patient) {
-        dials.ask(id, notBefore, patient);
+        dials.ask(id, notBefore, patient, clock.now(), random);
         tick();
       },
       leaveQueues() {

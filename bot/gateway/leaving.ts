@@ -45,7 +45,9 @@ export function lose(state: ShardState, now: number, random: () => number, shard
   const beating = isBeating(state);
   const unreachable = !beating && !loss.ordered && loss.refused === undefined;
   if (!beating && unreachable) effects.push({ kind: "unreachable", host: state.host });
-  if (state.kind === "identifying" && state.sent) effects.push({ kind: "identifyAnswered" });
+  // When we leave by ourselves, an IDENTIFY may still be on its way and be counted on arrival.
+  const isAnswered = loss.by !== "us" || loss.refused !== undefined;
+  if (state.kind === "identifying" && state.sent && isAnswered) effects.push({ kind: "identifyAnswered" });
 
   // A dial that met nobody says nothing about the shard, so it keeps its identify turn.
   const turn = "turn" in state && state.turn && unreachable;

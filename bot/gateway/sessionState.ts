@@ -127,7 +127,7 @@ export type Effect =
   | { readonly kind: "askIdentifyTurn" }
   /** HELLO is here; the IDENTIFY waits only for its moment. */
   | { readonly kind: "identifyReady" }
-  /** READY, op 9 or a close answered the IDENTIFY. */
+  /** READY, op 9 or the other side's close answered the IDENTIFY. */
   | { readonly kind: "identifyAnswered" }
   /** `patient`: the wait is a rule of Discord's and no probe may cut it short. */
   | { readonly kind: "askDial"; readonly notBefore: number; readonly patient: boolean }

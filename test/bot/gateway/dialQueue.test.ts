@@ -10,7 +10,7 @@ const GENERIC = "wss://gateway.test";
 describe("the dial queue", () => {
   it("lets all dial at once in good times, up to its budget a second", () => {
     const queue = dialQueue(70);
-    for (let shard = 0; shard < 200; shard++) queue.ask(shard, 0, false);
+    for (let shard = 0; shard < 200; shard++) queue.ask(shard, 0, false, 0, half);
     expect(queue.step(0, half).dial).toHaveLength(70);
     expect(queue.step(999, half).dial).toHaveLength(0);
     expect(queue.step(1_000, half).dial).toHaveLength(70);
@@ -19,17 +19,17 @@ describe("the dial queue", () => {
   it("opens when half the shards fail within 5 s, then probes with one at a time", () => {
     const queue = dialQueue(4);
     queue.failed(0, RESUME, 0, half);
-    queue.ask(0, 0, false);
+    queue.ask(0, 0, false, 0, half);
     expect(queue.step(1, half).dial).toEqual([0]);
     queue.failed(1, RESUME, 100, half);
-    for (const shard of [1, 2, 3]) queue.ask(shard, 20_000, false);
+    for (const shard of [1, 2, 3]) queue.ask(shard, 20_000, false, 0, half);
     const { dial, wakeAt } = queue.step(100, half);
     expect(dial).toEqual([]);
     expect(wakeAt).toBe(100 + 750);
     expect(queue.step(850, half).dial).toEqual([1]);
     expect(queue.step(900, half).dial).toEqual([]);
     queue.failed(1, RESUME, 900, half);
-    queue.ask(1, 900, false);
+    queue.ask(1, 900, false, 0, half);
     expect(queue.step(900, half)).toEqual({ dial: [], wakeAt: 900 + 1_500 });
     expect(queue.step(2_400, half).dial).toEqual([2]);
   });
@@ -38,7 +38,7 @@ describe("the dial queue", () => {
     const queue = dialQueue(100);
     queue.failed(0, RESUME, 0, half);
     queue.failed(1, GENERIC, 10, half);
-    for (let shard = 0; shard < 50; shard++) queue.ask(shard, shard === 49 ? 60_000 : 5_000, shard === 49);
+    for (let shard = 0; shard < 50; shard++) queue.ask(shard, shard === 49 ? 60_000 : 5_000, shard === 49, 0, half);
     const [probe] = queue.step(1_000, half).dial;
     expect(probe).toBe(0);
     queue.hello(GENERIC, 1_100, Math.random);
@@ -50,22 +50,22 @@ describe("the dial queue", () => {
   it("gives up a probe that leaves or never reports", () => {
     const queue = dialQueue(1);
     queue.failed(0, RESUME, 0, half);
-    queue.ask(0, 0, false);
+    queue.ask(0, 0, false, 0, half);
     expect(queue.step(1_000, half).dial).toEqual([0]);
     queue.leave(0, 1_100, half);
-    queue.ask(0, 1_100, false);
+    queue.ask(0, 1_100, false, 0, half);
     expect(queue.step(1_200, half).dial).toEqual([]);
     expect(queue.step(10_000, half).dial).toEqual([0]);
-    queue.ask(0, 10_000, false);
+    queue.ask(1, 10_000, false, 10_000, half);
     expect(queue.step(29_999, half).dial).toEqual([]);
-    expect(queue.step(30_000, half).dial).toEqual([0]);
+    expect(queue.step(30_000, half).dial).toEqual([1]);
   });
 
   it("waits out an edge ban's Retry-After before its probe", () => {
     const queue = dialQueue(8);
     queue.failed(0, RESUME, 0, half, { retryAfterMs: 90_000 });
     queue.failed(1, RESUME, 5, half, { retryAfterMs: 90_000 });
-    for (const shard of [0, 1]) queue.ask(shard, 0, false);
+    for (const shard of [0, 1]) queue.ask(shard, 0, false, 0, half);
     expect(queue.edge()).toEqual({ since: 0, until: 90_000 });
     expect(queue.step(89_999, half).dial).toEqual([]);
     expect(queue.step(90_000, half).dial).toEqual([0]);
@@ -76,7 +76,7 @@ describe("the dial queue", () => {
   it("lets dials through one by one while REST is banned", () => {
     const queue = dialQueue(8);
     queue.restBan(60_000);
-    for (const shard of [0, 1, 2]) queue.ask(shard, 0, false);
+    for (const shard of [0, 1, 2]) queue.ask(shard, 0, false, 0, half);
     expect(queue.step(0, half)).toEqual({ dial: [0], wakeAt: 3_000 });
     expect(queue.step(2_999, half).dial).toEqual([]);
     expect(queue.step(3_000, half).dial).toEqual([1]);
@@ -102,5 +102,15 @@ describe("the dial queue", () => {
     }
     expect(queue.isDown(host(0), 300)).toBe(false);
     expect(queue.isDown(host(299), 300)).toBe(true);
+  });
+
+  it("goes on when the probe is sent away before HELLO, by op 7 say", () => {
+    const queue = dialQueue(1);
+    queue.failed(0, RESUME, 0, half);
+    queue.ask(0, 0, false, 0, half);
+    expect(queue.step(750, half).dial).toEqual([0]);
+    queue.ask(0, 800, false, 800, half);
+    expect(queue.step(800, half)).toEqual({ dial: [], wakeAt: 800 + 1_500 });
+    expect(queue.step(2_300, half).dial).toEqual([0]);
   });
 });

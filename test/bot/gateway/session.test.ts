@@ -331,3 +331,25 @@ describe("the wait before a dial", () => {
     expect(waitedMs).toBeLessThanOrEqual(row.mostMs);
   });
 });
+
+describe("an unanswered IDENTIFY", () => {
+  const sent = (): Subject => {
+    const subject = identifying();
+    subject.feed({ kind: "identifyNow" });
+    return subject;
+  };
+
+  it.each<[string, Input, boolean]>([
+    ["op 9 false", payload(1, 9, false), true],
+    ["a close of Discord's", { kind: "closed", generation: 1, code: 4000 }, true],
+    ["a reset", { kind: "closed", generation: 1, code: undefined }, true],
+    ["op 7, on which we leave while it may be on its way", payload(1, 7), false],
+    ["bytes that are broken", { kind: "broken", generation: 1, reason: "test" }, false],
+  ])("counts as answered or not: %s", (_what, input, isAnswered) => {
+    expect(
+      sent()
+        .feed(input)
+        .some(({ kind }) => kind === "identifyAnswered"),
+    ).toBe(isAnswered);
+  });
+});

@@ -52,6 +52,8 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
   },
   invalidates: ({ discord, chance }) => {
     for (const peer of peersOf(discord, chance)) {
+      // In place of an answer to an IDENTIFY it comes by `identifiesHeld`.
+      if (peer.phase !== "live") continue;
       const isResumable = chance.happens(0.5);
       if (!isResumable && peer.session !== undefined) discord.invalidate(peer.session);
       peer.send({ op: 9, d: isResumable });

@@ -58,7 +58,7 @@ export class Truth {
     this.#trace.note(`starts ${session}/${sequence}`);
     for (const { life: earlier, finishedAt } of event.runs) {
       if (earlier === life) this.#trace.broken(`${session}/${sequence} is handled twice in one process`);
-      else if (finishedAt !== undefined && finishedAt <= earlier.savedAt) {
+      else if (finishedAt !== undefined && finishedAt < earlier.savedAt) {
         this.#trace.broken(`${session}/${sequence} is handled again though its end was saved`);
       } else if (finishedAt !== undefined && !earlier.mayForget) {
         this.#trace.broken(`${session}/${sequence} is handled again after an orderly end`);
