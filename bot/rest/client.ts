@@ -13,7 +13,7 @@ import { prepare, type Query } from "./message.ts";
 import type { RestFile } from "./multipart.ts";
 import type { Priority } from "./queue.ts";
 import { Refusals } from "./refusals.ts";
-import { type Method, pathProblem, routeOf } from "./route.ts";
+import { type Method, pathProblem, Routes } from "./route.ts";
 import { type Open, PooledTransport, type Transport } from "./transport.ts";
 
 export type { EdgeState } from "./edgeWatch.ts";
@@ -116,6 +116,7 @@ export function createRestClient(
   const shared = new Map<string, Map<string, Call>>();
   const cache = new GetCache();
   const refusals = new Refusals();
+  const routes = new Routes();
   let idle: (() => void) | undefined;
   let stopping: Promise<void> | undefined;
 
@@ -175,7 +176,7 @@ export function createRestClient(
     if (signal?.aborted) return Promise.reject(signal.reason);
     const problem = pathProblem(path);
     if (problem !== undefined) return refuse(new RestError("badRequest", `the path ${problem}`, { route: method }));
-    const route = routeOf(method, path, given.body, clock.wall());
+    const route = routes.read(method, path, given.body, clock.wall);
     if (stopping !== undefined) {
       return refuse(new RestError("stopped", "the bot is shutting down", { route: route.name }));
     }
@@ -262,7 +263,7 @@ export function createRestClient(
       new RestError("stopped", "the bot shut down before it was done", { route: call.route.name });
     dispatcher.stop();
     edge.stop();
-    dispatcher.failAll(calls, stopped);
+    for (const call of [...calls]) dispatcher.fail(call, stopped(call));
     await transport.close();
   }
 

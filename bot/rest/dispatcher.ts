@@ -84,18 +84,16 @@ export class Dispatcher {
     if (call.authenticated && this.#unauthorized) return unauthorizedError(route);
     const banned = edge.refusal(call, now);
     if (banned !== undefined) return banned;
-    const invalid = this.#invalid.refusal(call, now, clock.wall());
+    const invalid = this.#invalid.refusing(now) ? this.#invalid.refusal(call, now, clock.wall()) : undefined;
     if (invalid !== undefined) return invalid;
     if (!this.#scheduler.hasRoom(call.route)) {
       return new RestError("queueFull", "too many calls wait; slow down, or stagger bulk work", { route });
     }
     const wait = this.#scheduler.waitAtLeast(call.route, call.priority, now);
-    const until = Math.ceil(clock.wall() + wait);
     if (deadlineMs !== undefined && wait > deadlineMs) {
-      return new RestError("deadline", `would wait ${Math.ceil(wait)} ms, longer than its ${deadlineMs} ms`, {
-        route,
-        until,
-      });
+      const until = Math.ceil(clock.wall() + wait);
+      const problem = `would wait ${Math.ceil(wait)} ms, longer than its ${deadlineMs} ms`;
+      return new RestError("deadline", problem, { route, until });
     }
     const shut = this.#scheduler.shutFor(call.route, now);
     if (shut > LONGEST_WAIT_MS && deadlineMs === undefined) {
@@ -120,9 +118,11 @@ export class Dispatcher {
     this.pump();
   }
 
-  /** Fails every call that waits or flies. */
-  failAll(calls: Iterable<Call>, error: (call: Call) => RestError): void {
-    for (const call of [...calls]) this.#fail(call, error(call));
+  /** Ends a call with an error, whether it waits or flies. */
+  fail(call: Call, error: RestError): void {
+    this.#options.telemetry.count("RequestFailures");
+    this.#leave(call, error);
+    call.reject(error);
   }
 
   /** Sends what may be sent, then sleeps until something changes by itself. */
@@ -140,7 +140,7 @@ export class Dispatcher {
       if (gate === undefined) this.#send(entry, now);
       else {
         this.#scheduler.released(entry, now);
-        if (gate instanceof RestError) this.#fail(entry.job, gate);
+        if (gate instanceof RestError) this.fail(entry.job, gate);
         else this.#scheduler.again(entry, gate.until, now);
       }
     }
@@ -161,7 +161,7 @@ export class Dispatcher {
     for (const { job } of this.#scheduler.entries()) {
       // An error that one of them brought up may have taken others along.
       const error = job.entry === undefined ? undefined : errorOf(job, now);
-      if (error !== undefined) this.#fail(job, error);
+      if (error !== undefined) this.fail(job, error);
     }
   }
 
@@ -281,12 +281,12 @@ export class Dispatcher {
       case "edge": {
         edge.hit(call, now, status, verdict.retryAfterMs);
         const error = edge.refusal(call, now, status);
-        if (error !== undefined) this.#fail(call, error);
+        if (error !== undefined) this.fail(call, error);
         else this.#scheduler.again(entry, now, now);
         return;
       }
       case "unauthorized":
-        this.#fail(call, unauthorizedError(route, status, verdict.code));
+        this.fail(call, unauthorizedError(route, status, verdict.code));
         this.#loseToken(route);
         return;
       case "serverError":
@@ -301,7 +301,7 @@ export class Dispatcher {
         break;
       default:
     }
-    this.#fail(call, refusedError(verdict.kind, route, status, verdict.code, verdict.message, json));
+    this.fail(call, refusedError(verdict.kind, route, status, verdict.code, verdict.message, json));
   }
 
   #limited(entry: Entry<Call>, scope: LimitScope, named: number | undefined, now: number, numbers: boolean): void {
@@ -335,10 +335,10 @@ export class Dispatcher {
       );
     }
     if (until > call.latest || (wait > LONGEST_WAIT_MS && call.latest === Infinity)) {
-      this.#fail(call, waitTooLong(route.name, wait, wallUntil));
+      this.fail(call, waitTooLong(route.name, wait, wallUntil));
     } else if (call.limited > MOST_LIMITED) {
       const problem = `met ${call.limited} rate limits in a row`;
-      this.#fail(call, new RestError("rateLimited", problem, { route: route.name, status: 429, until: wallUntil }));
+      this.fail(call, new RestError("rateLimited", problem, { route: route.name, status: 429, until: wallUntil }));
     } else this.#scheduler.again(entry, now, now);
   }
 
@@ -355,7 +355,7 @@ export class Dispatcher {
       return;
     }
     const maybe = sent && method !== "GET";
-    this.#fail(call, faultError(fault, maybe, { route: call.route.name, status, code, cause }));
+    this.fail(call, faultError(fault, maybe, { route: call.route.name, status, code, cause }));
   }
 
   #loseToken(route: string): void {
@@ -372,12 +372,6 @@ export class Dispatcher {
   #succeed(call: Call, result: Result): void {
     this.#leave(call, result);
     call.resolve(result);
-  }
-
-  #fail(call: Call, error: RestError): void {
-    this.#options.telemetry.count("RequestFailures");
-    this.#leave(call, error);
-    call.reject(error);
   }
 
   #leave(call: Call, outcome: Result | RestError | undefined): void {

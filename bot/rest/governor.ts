@@ -118,6 +118,7 @@ export class InvalidBudget {
 
   level(now: number): InvalidLevel {
     const count = this.count(now);
+    if (count === 0) return "ok";
     return LEVELS.find(([, share]) => count >= share * INVALID_LIMIT)?.[0] ?? "ok";
   }
 

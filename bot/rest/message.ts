@@ -75,11 +75,17 @@ function withAttachments(body: unknown, files: readonly RestFile[], callback: bo
   return body?.["attachments"] === undefined ? { ...body, attachments: attachments(files) } : body;
 }
 
+/** Those of a request without body and reason: the same object each time, so that none need be merged. */
+export const NO_HEADERS: Readonly<Record<string, string>> = {};
+
 /**
  * Builds the request.
  * @throws RestError of kind badRequest for a body that is no JSON or a reason that is no header.
  */
 export function prepare(method: Method, route: Route, content: Content, random: Random): Message {
+  if (content.body === undefined && content.files === undefined && content.reason === undefined) {
+    return { method, path: route.path + queryText(content.query), headers: NO_HEADERS, body: null, nonced: false };
+  }
   const headers: Record<string, string> = {};
   let nonced = false;
   let given = content.body;

@@ -97,6 +97,27 @@ function placeholder(previous: string, segment: string): string {
   return named ? `{${PLACEHOLDERS.get(previous)}}` : segment;
 }
 
+/** Routes read before: most bots ask the same few paths again and again. Paths with a token are not kept. */
+const MOST_KEPT = 1_000;
+
+/** Reads routes, and keeps those that depend on nothing but method and path. */
+export class Routes {
+  readonly #kept = new Map<string, Route>();
+
+  /** As `routeOf`. */
+  read(method: Method, path: string, body: unknown, wallNow: () => number): Route {
+    const key = `${method} ${path}`;
+    const known = this.#kept.get(key);
+    if (known !== undefined) return known;
+    const route = routeOf(method, path, body, wallNow());
+    // A deleted message's age, and which fields of a channel change, make another route of the same path.
+    if (route.exempt || method === "DELETE" || method === "PATCH") return route;
+    if (this.#kept.size >= MOST_KEPT) this.#kept.clear();
+    this.#kept.set(key, route);
+    return route;
+  }
+}
+
 /**
  * Reads a route.
  * @param path below the API's base, starting with "/", without a query; emoji may come unencoded.

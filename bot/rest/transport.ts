@@ -3,7 +3,7 @@
 import type { Socket } from "node:net";
 import { type buildConnector, type Dispatcher, Pool } from "undici";
 import type { Cancel, Clock } from "../clock.ts";
-import type { Message } from "./message.ts";
+import { type Message, NO_HEADERS } from "./message.ts";
 import type { Answer } from "./verdict.ts";
 
 export type Exchange =
@@ -180,7 +180,7 @@ export class PooledTransport implements Transport {
     const options: Dispatcher.DispatchOptions = {
       path: this.#base + message.path,
       method: message.method,
-      headers: { ...headers, ...message.headers },
+      headers: message.headers === NO_HEADERS ? headers : { ...headers, ...message.headers },
       body: message.body,
     };
     try {

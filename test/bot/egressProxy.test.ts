@@ -58,9 +58,9 @@ async function proxyServer(answer: (asked: IncomingMessage) => number = () => 20
 
 /** The fault behind a failed call. */
 function faulty(error: unknown): { readonly kind: string; readonly cause: Error; readonly text: string } {
-  const isFault = error instanceof RestError && error.cause instanceof Error;
-  if (!isFault) throw error;
+  if (!(error instanceof RestError)) throw error;
   const { kind, cause } = error;
+  if (!(cause instanceof Error)) throw error;
   return { kind, cause, text: JSON.stringify([cause.message, cause.stack, { ...cause }, error.message, { ...error }]) };
 }
 
@@ -98,7 +98,7 @@ describe("a proxy", () => {
         { opened: () => {}, text: resolve, broken: reject, closed: (_, reason) => reject(new Error(reason)) },
       );
       ends.unshift(async () => {
-        connection.close(4000, "done");
+        connection.close(4000);
         await connection.gone;
       });
     });

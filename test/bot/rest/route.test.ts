@@ -1,7 +1,7 @@
 // Routes: templates, top-level resources, exemptions, sub-limit kinds, and no token in any key.
 
 import { describe, expect, it } from "vitest";
-import { type Method, pathProblem, routeOf, snowflakeTime } from "../../../bot/rest/route.ts";
+import { type Method, pathProblem, Routes, routeOf, snowflakeTime } from "../../../bot/rest/route.ts";
 
 const NOW = 1_750_000_000_000;
 const snowflakeAt = (time: number): string => ((BigInt(time) - 1_420_070_400_000n) << 22n).toString();
@@ -119,5 +119,28 @@ describe("pathProblem", () => {
     ["https://discord.com/api/v10/users/@me", false],
   ])("%s", (path, fine) => {
     expect(pathProblem(path) === undefined).toBe(fine);
+  });
+});
+
+describe("Routes", () => {
+  it("reads as routeOf does, and keeps no path that holds a token, an age or fields", () => {
+    const routes = new Routes();
+    const message = snowflakeAt(NOW - 5_000);
+    const cases: [Method, string, unknown][] = [
+      ["GET", `/channels/${CHANNEL}`, undefined],
+      ["POST", `/channels/${CHANNEL}/messages`, { content: "x" }],
+      ["PATCH", `/channels/${CHANNEL}`, { name: "x" }],
+      ["PATCH", `/channels/${CHANNEL}`, { nsfw: true }],
+      ["DELETE", `/channels/${CHANNEL}/messages/${message}`, undefined],
+      ["POST", `/webhooks/${CHANNEL}/token`, {}],
+    ];
+    for (const later of [0, 60_000]) {
+      for (const [method, path, body] of cases) {
+        expect(routes.read(method, path, body, () => NOW + later)).toEqual(routeOf(method, path, body, NOW + later));
+      }
+    }
+    const read = (path: string): unknown => routes.read("GET", path, undefined, () => NOW);
+    expect(read("/users/@me")).toBe(read("/users/@me"));
+    expect(read(`/webhooks/${CHANNEL}/token`)).not.toBe(read(`/webhooks/${CHANNEL}/token`));
   });
 });
