@@ -26,6 +26,7 @@ export function createCheckpoint(parts: {
   const { clock, ledger, telemetry } = parts;
   // What the ledger is known to hold; before the first write that may be an earlier process's sessions.
   let written: string | undefined;
+  let hadSessions = false;
   let writing: Promise<void> = Promise.resolve();
   let cancel: Cancel | undefined;
 
@@ -47,9 +48,10 @@ export function createCheckpoint(parts: {
     writing = writing.then(() => writeOnce(sessions()));
     return writing;
   };
-  // Nothing to keep is no reason to wipe what an earlier process kept and this one has not dialled yet.
+  // Nothing to keep is no reason to wipe what an earlier process kept, unless this one has had it and lost it.
   const write = async (): Promise<void> => {
-    if (written !== undefined || parts.sessions().length > 0) await after(parts.sessions);
+    hadSessions ||= parts.sessions().length > 0;
+    if (hadSessions) await after(parts.sessions);
   };
 
   const turn = (): void => {
@@ -60,7 +62,10 @@ export function createCheckpoint(parts: {
   };
 
   return {
-    start: turn,
+    start() {
+      hadSessions = parts.sessions().length > 0;
+      turn();
+    },
     write,
     forget: async () => (cancel === undefined ? undefined : after(() => [])),
     stop: () => cancel?.(),

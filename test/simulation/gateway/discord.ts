@@ -225,6 +225,8 @@ export class Discord {
       this.#lostAt = [];
       return;
     }
+    // Whoever has not dialled for a while knows nothing of it.
+    if (now - (this.#outageDials.at(-1) ?? now) > 15_000) this.#outageSince = now;
     this.#outageSince ??= now;
     this.#outageDials = this.#outageDials.filter((at) => now - at < 10_000);
     this.#outageDials.push(now);

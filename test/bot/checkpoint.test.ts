@@ -1,0 +1,35 @@
+// The checkpoint: what moved is written, what an earlier process kept stays until this one has had and lost it.
+
+import { expect, it } from "vitest";
+import { createCheckpoint } from "../../bot/checkpoint.ts";
+import type { StoredSession } from "../../bot/ledger/ledger.ts";
+import { createMemoryLedger } from "../../bot/ledger/memory.ts";
+import { virtualClock } from "../virtualClock.ts";
+import { recorder } from "./gateway/fleetUnderTest.ts";
+
+const SESSION: StoredSession = {
+  shard: 0,
+  shardCount: 1,
+  sessionId: "kept",
+  resumeGatewayUrl: "wss://resume.example",
+  sequence: 1,
+  intents: 1,
+  tokenHash: "0123456789abcdef",
+  writtenAt: 1_750_000_000_000,
+};
+
+it.each([
+  { has: [], stays: 1, when: "this process has dialled nothing yet" },
+  { has: [SESSION], stays: 0, when: "this process had it and lost it before its first write" },
+])("of an earlier process's session $stays stays when $when", async ({ has, stays }) => {
+  const clock = virtualClock();
+  const ledger = createMemoryLedger();
+  await ledger.writeSessions([SESSION]);
+  let sessions: readonly StoredSession[] = has;
+  const checkpoint = createCheckpoint({ clock, ledger, telemetry: recorder(), sessions: () => sessions });
+  checkpoint.start();
+  sessions = [];
+  await clock.advance(6_000);
+  expect(await ledger.readSessions()).toHaveLength(stays);
+  checkpoint.stop();
+});
