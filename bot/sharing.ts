@@ -8,6 +8,7 @@ import { createIdentifyPermits, type KnownBudget } from "./ledger/identifyPermit
 import { createLeases, type Grant, type LeasesOptions } from "./ledger/leases.ts";
 import type { Ledger, StoredSession } from "./ledger/ledger.ts";
 import { LedgerError } from "./ledger/ledgerError.ts";
+import { bestSessions } from "./ledger/records.ts";
 import type { Telemetry } from "./telemetry/telemetry.ts";
 
 export interface SharingParts extends Pick<LeasesOptions, "tasks" | "loss" | "configured" | "recommended" | "traffic"> {
@@ -54,8 +55,12 @@ export function createSharing(parts: SharingParts): Sharing {
 
   const granted = (grants: readonly Grant[]): void => {
     const fleet = parts.fleet();
-    for (const { shard, shardCount: count, session, finished, held } of grants) {
+    for (const { shard, shardCount: count, session: stored, finished, held } of grants) {
       shardCount = count;
+      // What this task has let go without the ledger may never have been written there.
+      const own = given.get(shard)?.session;
+      const known = [stored, own].flatMap((one) => (one?.shardCount === count ? [one] : []));
+      const [session] = bestSessions(known);
       given.delete(shard);
       dispatcher.take(shard);
       if (session !== undefined) dispatcher.restore(withFinished(session, finished), held);
