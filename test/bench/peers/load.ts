@@ -18,7 +18,8 @@ export function member(target: unknown, name: string): unknown {
   const found: unknown = Reflect.get(target, name);
   if (found !== undefined || !("default" in target)) return found;
   const { default: exports } = target;
-  return typeof exports === "object" && exports !== null ? Reflect.get(exports, name) : undefined;
+  if ((typeof exports !== "object" && typeof exports !== "function") || exports === null) return undefined;
+  return Reflect.get(exports, name);
 }
 
 /** `target.name(...)`. */

@@ -23,7 +23,10 @@ process.on("unhandledRejection", () => {});
 const SPEED_MS = 15_000;
 
 const { open } = await contender.load();
-const send = await open(argument);
+const send = await open(argument).catch((error: unknown) => {
+  fail(error);
+  throw error;
+});
 
 /** Up to so many requests, `width` of them under way at any time; how many were done when the time was over. */
 const many = async (
