@@ -41,6 +41,8 @@ export interface LeaseStep {
   readonly claim: readonly Claim[];
   /** To be given away, since others ask. */
   readonly release: readonly number[];
+  /** This task's by the ledger alone, as when giving it away failed half-way: to be freed, or nobody could take it. */
+  readonly stray: readonly number[];
   /** What this task wants of others. */
   readonly asks: number;
   /** Shards must be read before anything is claimed. */
@@ -158,17 +160,21 @@ export function leaseTable({ id, tasks: desired }: LeaseOptions): LeaseTable {
       const place = sharers.findIndex((task) => task.id === id);
       const mine = share(place, sharers.length);
       const needsShards = pictureOfShards !== picture || lookedAt - shardsReadAt >= READ_ANYWAY_MS;
-      if (needsShards) return { bury, clear, claim: [], release: [], asks: 0, needsShards, hurry: place < 0 };
+      if (needsShards)
+        return { bury, clear, claim: [], release: [], stray: [], asks: 0, needsShards, hurry: place < 0 };
       const missing = Math.max(0, mine - held.size);
-      const free = missing === 0 ? [] : freeShards();
+      const free = freeShards();
       // Each begins at a place of its own, so that they seldom reach for the same ones.
       const from = Math.floor((free.length * Math.max(0, place)) / Math.max(1, sharers.length));
       const claim = [...free.slice(from), ...free.slice(0, from)].slice(0, missing);
       const wanted = sharers.reduce((sum, task) => sum + (task.id === id ? 0 : task.record.asks), 0);
       const surplus = Math.max(0, Math.min(held.size - mine, wanted));
       const release = surplus === 0 ? [] : [...held.keys()].sort((one, other) => one - other).slice(-surplus);
+      const stray = free
+        .map(({ shard }) => shard)
+        .filter((shard) => leases.get(shard)?.owner === id && !claim.some((one) => one.shard === shard));
       const asks = missing - claim.length;
-      return { bury, clear, claim, release, asks, needsShards, hurry: place < 0 || missing > 0 };
+      return { bury, clear, claim, release, stray, asks, needsShards, hurry: place < 0 || missing > 0 };
     },
   };
 }

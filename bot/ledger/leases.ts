@@ -266,11 +266,18 @@ export function createLeases(options: LeasesOptions): Leases {
     for (const shard of shards) table.given(shard);
     // Who takes a shard must find what still runs; so this comes before the shard is free.
     await beat();
+    await free(shards, count);
+  };
+
+  /** Lets others take shards that are this task's in the ledger. */
+  const free = async (shards: readonly number[], count: number): Promise<void> => {
+    if (shards.length === 0) return;
     await inTurns(shards, CLAIMS_AT_ONCE, async (shard) => {
       const kept = await items.get(KIND.shard, `${count}/${shard}`);
       const lease = kept === undefined ? undefined : leaseFrom(kept);
       if (lease?.owner !== id) return;
-      await items.swap(leaseItem({ shard, shardCount: count, owner: null, term: 0, from: id }), lease.fence);
+      const freed = leaseItem({ shard, shardCount: count, owner: null, term: 0, from: id });
+      if ((await items.swap(freed, lease.fence)) === undefined) return;
       telemetry.event("lease.released", { shard, fence: lease.fence });
       moves++;
     });
@@ -291,6 +298,7 @@ export function createLeases(options: LeasesOptions): Leases {
     if (shardCount !== undefined) {
       if (step.claim.length + taken.length > 0) await claim(step.claim, shardCount);
       await release(step.release, shardCount);
+      await free(step.stray, shardCount);
     }
     if (asks !== step.asks) {
       asks = step.asks;

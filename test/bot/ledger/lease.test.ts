@@ -77,6 +77,13 @@ describe("shares", () => {
     expect(made.step().release).toEqual(released);
   });
 
+  it("frees what is its own in the ledger alone, and what it does not want itself", () => {
+    const all = Array.from({ length: 8 }, (_, shard) => owned(shard, shard < 5 ? "me" : "other"));
+    const made = table([task("other", 1), task("me", 2)], all);
+    for (const shard of [0, 1, 2, 3]) made.taken(shard, 1);
+    expect(made.step()).toMatchObject({ claim: [], stray: [4] });
+  });
+
   it("gives away nothing to a task that only waits", () => {
     const made = table([task("me", 1), task("other", 2, { asks: 8 })], [], 1);
     for (let shard = 0; shard < 8; shard++) made.taken(shard, 1);
