@@ -163,7 +163,7 @@ export function dialQueue(shards: number): DialQueue {
     step(now, random) {
       if (restBannedUntil !== undefined && now >= restBannedUntil) restBannedUntil = undefined;
       if (fleet.kind !== "closed") return stepOpen(now);
-      granted = granted.filter((at) => now - at < 1_000);
+      granted = granted.filter((at) => at + 1_000 > now);
       const due = [...places].filter(([, { notBefore }]) => notBefore <= now);
       due.sort(([, one], [, other]) => one.notBefore - other.notBefore || one.order - other.order);
       if (restBannedUntil !== undefined) {

@@ -63,7 +63,8 @@ export function createOutbox(limit: number = DEFAULT_LIMIT): Outbox {
   const queue: string[] = [];
 
   const forget = (now: number): void => {
-    while (sent.length > 0 && now - (sent[0] ?? now) >= WINDOW_MS) sent.shift();
+    // As `roomAt` adds up: a difference would round otherwise, and the two would disagree for ever.
+    while ((sent[0] ?? now) + WINDOW_MS <= now) sent.shift();
   };
   const atOnce = (): number => Math.min(MOST_AT_ONCE, Math.ceil(normal / 3));
   const perMs = (): number => Math.max(1, normal - atOnce()) / WINDOW_MS;
@@ -71,7 +72,7 @@ export function createOutbox(limit: number = DEFAULT_LIMIT): Outbox {
     allowance = Math.min(atOnce(), allowance + Math.max(0, now - allowedAt) * perMs());
     allowedAt = now;
     // What rounding took from a whole payload is given back.
-    return Math.floor(allowance + 1e-9);
+    return Math.floor(allowance + 1e-6);
   };
   const normalAt = (now: number): number =>
     Math.max(roomAt(now, normal), allowed(now) >= 1 ? now : now + (1 - allowance) / perMs());

@@ -148,3 +148,30 @@ describe("the presence", () => {
     expect(keeper.due(5_000)).toEqual({ status: "idle" });
   });
 });
+
+describe("an outbox that says when it will send", () => {
+  it("sends then, at whatever fraction of a millisecond", () => {
+    const instant = fc.double({ min: 0, max: 1e10, noNaN: true });
+    fc.assert(
+      fc.property(instant, fc.double({ min: 0.01, max: 3, noNaN: true }), (from, stepMs) => {
+        const outbox = createOutbox();
+        outbox.connect();
+        for (let payload = 0; payload < 300; payload++) outbox.offer("{}");
+        let now = from;
+        for (let beat = 0; beat < 118; beat++) {
+          outbox.urgent(now);
+          now += stepMs;
+        }
+        while (outbox.queued() > 0) {
+          const at = outbox.nextAt(now) ?? now;
+          expect(at).toBeGreaterThanOrEqual(now);
+          const going = outbox.drain(at).length;
+          // A driver's timer takes whole milliseconds, so where nothing goes yet time must have gone on.
+          if (going === 0) expect(outbox.nextAt(at) ?? at).toBeGreaterThan(at);
+          now = going === 0 ? at + Math.ceil((outbox.nextAt(at) ?? at) - at) : at;
+        }
+      }),
+      { numRuns: 200 },
+    );
+  });
+});
