@@ -4,6 +4,7 @@ import type { Cancel, Clock } from "../clock.ts";
 import type { HandlerContext } from "../defineBot.ts";
 import type { StoredSession } from "../ledger/ledger.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
+import { createCrossing, type Outcome } from "./crossing.ts";
 import { createLanes } from "./lanes.ts";
 import { openPositions, type Position, type Positions } from "./positions.ts";
 
@@ -48,7 +49,7 @@ export interface Dispatcher {
   release(shard: number): void;
   /** The shard is this process's again, with no session yet. */
   take(shard: number): void;
-  /** Sequences of the shard whose handlers run. */
+  /** Sequences of the shard whose handlers run, here or in the process that had it before. */
   running(shard: number): readonly number[];
   /** Handlers may start again. */
   goOn(): void;
@@ -61,7 +62,7 @@ export interface Dispatcher {
 }
 
 /** What became of an event that another process had begun to handle; undefined: no process has it. */
-export type Held = (sequence: number) => Promise<"finished" | "run"> | undefined;
+export type Held = (sequence: number) => Promise<Outcome> | undefined;
 
 // As many as keep a busy bot's rate-limited replies in flight at once, at a few KiB each.
 const MAX_RUNNING = 256;
@@ -78,7 +79,9 @@ interface Job {
   readonly data: unknown;
   readonly handler: EventHandler;
   /** Settles when another process has ended what it had begun. */
-  readonly held: Promise<"finished" | "run"> | undefined;
+  readonly held: Promise<Outcome> | undefined;
+  /** That process has finished it while it waited here. */
+  done: boolean;
   /** Of the session that brought the event, which a newer one may have replaced. */
   readonly positions: Positions;
   readonly waitsUntil: number;
@@ -128,6 +131,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   const released = new Set<number>();
   const abandoned = new WeakSet<Positions>();
   const holds = new WeakMap<Positions, Held>();
+  const crossing = createCrossing();
   let stopped = false;
   // The drain has ended: what still runs counts as unfinished whatever becomes of it, and another process runs it again.
   let cutOff = false;
@@ -208,7 +212,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   };
 
   const start = (job: Job): void => {
-    if (abandoned.has(job.positions)) {
+    if (job.done || abandoned.has(job.positions)) {
       lanes.release(job.key);
       return;
     }
@@ -256,7 +260,26 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     show();
     if (lanes.waiting > 0) watchWaiting();
     // Also nothing waits then, unless nothing may start.
-    if (running.size === 0) for (const done of idle) done();
+    if (running.size + crossing.undecided === 0) for (const done of idle) done();
+  };
+
+  const follow = (job: Job, held: Promise<Outcome>): void => {
+    crossing.follow(job.shard, job.sequence, held, (outcome) => {
+      job.done = outcome === "finished";
+      if (job.done) {
+        settle(job.positions, job.shard, job.sequence);
+        options.settled?.();
+      }
+      pump();
+    });
+  };
+
+  /** Runs the handler once it is known that no other process finishes the event. */
+  const afterwards = async (held: Promise<Outcome>, job: Job, context: HandlerContext): Promise<unknown> => {
+    if ((await held) === "finished") return undefined;
+    crossing.begun(job.shard, job.sequence);
+    job.positions.start(job.sequence);
+    return job.handler(job.data, context);
   };
 
   const sessionOf = (shard: number, sequence: number, type: string): Positions => {
@@ -295,9 +318,11 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
         data,
         handler,
         held,
+        done: false,
         positions,
         waitsUntil,
       };
+      if (held !== undefined) follow(job, held);
       // As it nearly always is: there is room, and nothing of this key is under way.
       if (mayStart() && lanes.begin(job)) {
         start(job);
@@ -330,13 +355,17 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     take(shard) {
       released.delete(shard);
       sessions.delete(shard);
+      crossing.forget(shard);
     },
     release(shard) {
       released.add(shard);
       const positions = sessions.get(shard);
       if (positions !== undefined) abandoned.add(positions);
     },
-    running: (shard) => [...running].filter(({ job }) => job.shard === shard).map(({ job }) => job.sequence),
+    running(shard) {
+      const here = [...running].filter(({ job }) => job.shard === shard).map(({ job }) => job.sequence);
+      return [...new Set([...here, ...crossing.of(shard)])];
+    },
     goOn: pump,
     position: (shard) => sessions.get(shard)?.position(),
     stopStarting() {
@@ -358,7 +387,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
           for (const { context } of running) context.abort(ended);
           finish(() => reject(signal.reason));
         };
-        if (running.size === 0) resolve();
+        if (running.size + crossing.undecided === 0) resolve();
         else if (signal.aborted) abort();
         else {
           idle.add(done);
@@ -366,13 +395,6 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
         }
       }),
   };
-}
-
-/** Runs the handler once it is known that no other process finishes the event. */
-async function afterwards(held: Promise<"finished" | "run">, job: Job, context: HandlerContext): Promise<unknown> {
-  if ((await held) === "finished") return undefined;
-  job.positions.start(job.sequence);
-  return job.handler(job.data, context);
 }
 
 /** A channel's events in order; else a guild's; else the shard's. Discord promises no order beyond that. */

@@ -1,0 +1,40 @@
+// Events that another process had begun when their shard came to this one: followed until it has finished them, or never will (pure).
+
+/** What became of such an event. finished: drop it. run: it is this process's to run. */
+export type Outcome = "finished" | "run";
+
+export interface Crossing {
+  /** @param decided runs once the other process has said what became of the event. */
+  follow(shard: number, sequence: number, held: Promise<Outcome>, decided: (outcome: Outcome) => void): void;
+  /** This process runs the event itself now. */
+  begun(shard: number, sequence: number): void;
+  /** Sequences of a shard that are neither finished over there nor begun here. */
+  of(shard: number): readonly number[];
+  forget(shard: number): void;
+  /** Events of which the other process has not spoken yet. */
+  readonly undecided: number;
+}
+
+export function createCrossing(): Crossing {
+  // As many as handlers of one process run at once.
+  const open = new Map<number, Set<number>>();
+  let undecided = 0;
+  return {
+    follow(shard, sequence, held, decided) {
+      const sequences = open.get(shard) ?? new Set();
+      open.set(shard, sequences.add(sequence));
+      undecided++;
+      void held.then((outcome) => {
+        undecided--;
+        if (outcome === "finished") sequences.delete(sequence);
+        decided(outcome);
+      });
+    },
+    begun: (shard, sequence) => void open.get(shard)?.delete(sequence),
+    of: (shard) => [...(open.get(shard) ?? [])],
+    forget: (shard) => void open.delete(shard),
+    get undecided() {
+      return undecided;
+    },
+  };
+}
