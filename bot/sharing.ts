@@ -84,7 +84,7 @@ export function createSharing(parts: SharingParts): Sharing {
     id: shared.task,
     granted,
     lost(fences) {
-      for (const shard of fences.keys()) dispatcher.release(shard);
+      for (const shard of fences.keys()) dispatcher.lose(shard);
       keep(parts.fleet()?.sessions() ?? [], fences);
       void parts.fleet()?.giveUp([...fences.keys()]);
     },

@@ -47,6 +47,8 @@ export interface Dispatcher {
   restore(stored: StoredSession, held?: Held): void;
   /** The shard is another process's from now on: no handler of it starts, no event of it is taken in, until `take`. */
   release(shard: number): void;
+  /** As `release`, and what the process before had begun is not this one's to run any more either. */
+  lose(shard: number): void;
   /** The shard is this process's again, with no session yet. */
   take(shard: number): void;
   /** Sequences of the shard whose handlers run, here or in the process that had it before. */
@@ -132,6 +134,9 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   const abandoned = new WeakSet<Positions>();
   const holds = new WeakMap<Positions, Held>();
   const crossing = createCrossing();
+  const lost = new WeakSet<Positions>();
+  // Events that came over and may run, once this process may.
+  const impatient = new Set<() => void>();
   let stopped = false;
   // The drain has ended: what still runs counts as unfinished whatever becomes of it, and another process runs it again.
   let cutOff = false;
@@ -212,7 +217,9 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   };
 
   const start = (job: Job): void => {
-    if (job.done || abandoned.has(job.positions)) {
+    // What the process before had begun is this one's to see through, also once the shard is somebody else's.
+    const givenUp = abandoned.has(job.positions) && job.held === undefined;
+    if (job.done || givenUp || lost.has(job.positions)) {
       lanes.release(job.key);
       return;
     }
@@ -277,6 +284,10 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   /** Runs the handler once it is known that no other process finishes the event. */
   const afterwards = async (held: Promise<Outcome>, job: Job, context: HandlerContext): Promise<unknown> => {
     if ((await held) === "finished") return undefined;
+    while (options.mayStart?.() === false && !lost.has(job.positions)) {
+      await new Promise<void>((resolve) => impatient.add(resolve));
+    }
+    if (lost.has(job.positions)) return undefined;
     crossing.begun(job.shard, job.sequence);
     job.positions.start(job.sequence);
     return job.handler(job.data, context);
@@ -291,6 +302,18 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     const positions = openPositions(sequence - 1);
     sessions.set(shard, positions);
     return positions;
+  };
+
+  const goOn = (): void => {
+    for (const resolve of impatient) resolve();
+    impatient.clear();
+    pump();
+  };
+
+  const release = (shard: number): void => {
+    released.add(shard);
+    const positions = sessions.get(shard);
+    if (positions !== undefined) abandoned.add(positions);
   };
 
   return {
@@ -357,16 +380,18 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       sessions.delete(shard);
       crossing.forget(shard);
     },
-    release(shard) {
-      released.add(shard);
+    release,
+    lose(shard) {
+      release(shard);
       const positions = sessions.get(shard);
-      if (positions !== undefined) abandoned.add(positions);
+      if (positions !== undefined) lost.add(positions);
+      goOn();
     },
     running(shard) {
       const here = [...running].filter(({ job }) => job.shard === shard).map(({ job }) => job.sequence);
       return [...new Set([...here, ...crossing.of(shard)])];
     },
-    goOn: pump,
+    goOn,
     position: (shard) => sessions.get(shard)?.position(),
     stopStarting() {
       stopped = true;

@@ -45,8 +45,8 @@ export interface Predecessors {
   of(task: string | null, shard: number): { readonly finished: readonly number[]; readonly running: readonly number[] };
   /** Settles when the task says that the event is finished, or is no more. */
   outcome(task: string, event: EventId): Promise<Outcome>;
-  /** The time is over: whatever is waited for runs. */
-  giveUp(): void;
+  /** Takes note of what is waited for now; what still is when the returned function is called counts as `run`. */
+  patience(): () => void;
   readonly waiting: number;
 }
 
@@ -80,9 +80,11 @@ export function predecessors(): Predecessors {
       return { finished: mine(record?.finished), running: ended ? [] : mine(record?.running) };
     },
     outcome: (task, event) => new Promise((settle) => waits.add({ task, event, settle })),
-    giveUp() {
-      for (const wait of waits) wait.settle("run");
-      waits.clear();
+    patience() {
+      const asked = [...waits];
+      return () => {
+        for (const wait of asked) if (waits.delete(wait)) wait.settle("run");
+      };
     },
     get waiting() {
       return waits.size;

@@ -252,6 +252,7 @@ export function createLeases(options: LeasesOptions): Leases {
     });
     telemetry.level("LeasesHeld", table.held.size);
     if (grants.length === 0) return;
+    if (before.waiting > 0) clock.schedule(LONGEST_HOLD_MS, before.patience());
     options.granted(grants);
     void beat();
   };
@@ -349,7 +350,6 @@ export function createLeases(options: LeasesOptions): Leases {
     start() {
       void beats();
       void look();
-      clock.schedule(LONGEST_HOLD_MS, () => before.giveUp());
     },
     standing: own.standing,
     mayAct() {
