@@ -60,6 +60,8 @@ export async function live(options: HistoryOptions): Promise<History> {
   const interruptions: { readonly task: SimulatedTask; readonly from: number; readonly until: number }[] = [];
   const owners = new Map<number, string | null>();
   const states = new Map<string, string>();
+  // Events that a task has said it sees through, though the shard is another's: that one waits for them.
+  const seenThrough = new Map<string, readonly string[]>();
 
   const lookAtTruth = async (): Promise<void> => {
     for (const item of await truth.list("shard")) {
@@ -68,7 +70,12 @@ export async function live(options: HistoryOptions): Promise<History> {
     }
     for (const item of await truth.list("task")) {
       const task = taskFrom(item);
-      if (task !== undefined) states.set(task.id, task.record.state);
+      if (task === undefined) continue;
+      states.set(task.id, task.record.state);
+      seenThrough.set(
+        task.id,
+        task.record.running.map((event) => event.join("/")),
+      );
     }
   };
 
@@ -96,7 +103,8 @@ export async function live(options: HistoryOptions): Promise<History> {
           return;
         }
         void lookAtTruth().then(() => {
-          const owns = owners.get(shard) === id && states.get(id) === "active";
+          const said = seenThrough.get(id)?.includes(`${shard}/${event.split("/")[1]}`) === true;
+          const owns = (owners.get(shard) === id || said) && states.get(id) === "active";
           const mine = everybody.find((one) => one.id === id);
           if (!owns && !cutOffNow(id) && mine?.state === "runs") trespasses.push(`${id} ${event} at ${world.now()}`);
         });
