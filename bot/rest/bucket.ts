@@ -22,7 +22,7 @@ interface Window {
   period: number;
   pace: Pace | undefined;
   /** The route that it answered; undefined once there were several, each of which Discord may count by itself. */
-  route: string | undefined;
+  route: number | undefined;
 }
 
 type Knowledge =
@@ -58,7 +58,8 @@ export class Bucket {
   #doubts = 0;
   #doubtsEnd = 0;
   #doubtedAt = 0;
-  #sentAt = 0;
+  /** Whether what is in flight was sent so late that no doubt can be left with its answer. */
+  #settles = false;
 
   get inFlight(): number {
     return this.#inFlight;
@@ -123,7 +124,7 @@ export class Bucket {
       }
     }
     this.#alone = this.#inFlight === 0;
-    this.#sentAt = now;
+    this.#settles = now >= this.#doubtedAt + STRAGGLING_MS;
     this.#inFlight += 1;
   }
 
@@ -211,15 +212,15 @@ export class Bucket {
     return this.#knowledge.kind !== "limited" || this.#knowledge.windows.every((window) => ended(window, now));
   }
 
-  /** Takes in the limit headers of an answer, on a route by its key, whose slot was given back just before. */
-  learn(now: number, limits: LimitHeaders, route = ""): void {
+  /** Takes in the limit headers of an answer, on a route by its number, whose slot was given back just before. */
+  learn(now: number, limits: LimitHeaders, route = 0): void {
     const windows = this.#knowledge.kind === "limited" ? this.#knowledge.windows : [];
     const resetAt = now + limits.resetAfterMs;
     const window = windows.find((known) => known.hash === limits.hash);
     // Answers overtake each other, and those in flight may or may not be counted in this one: only the answer to a
     // request that flew alone is the whole truth, any other only ever lowers what is believed to remain.
     const alone = this.#alone && this.#inFlight === 0;
-    if (alone && this.#sentAt >= this.#doubtedAt + STRAGGLING_MS) this.#doubts = 0;
+    if (alone && this.#settles) this.#doubts = 0;
     const sure = Math.max(limits.remaining - this.#inFlight - this.#doubts, 0);
     if (window !== undefined && window.route !== route) window.route = undefined;
     const newest = alone && window?.route !== undefined;

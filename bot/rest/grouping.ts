@@ -11,12 +11,16 @@ export interface Learnt {
   readonly group: string;
   /** The one copy kept of the hash, so that each lane need not keep its own. */
   readonly hash: string;
+  /** The route's own number, for the same reason. */
+  readonly route: number;
 }
 
 export class Grouping {
   /** Without an entry, a route key is its own group. */
   readonly #groupOfRoute = new Map<string, string>();
   readonly #groupOfHash = new Map<string, { readonly group: string; readonly hash: string }>();
+  readonly #numbers = new Map<string, number>();
+  #nextNumber = 1;
   readonly #straying = new Map<string, { readonly group: string; readonly times: number }>();
 
   of(routeKey: string): string {
@@ -25,6 +29,15 @@ export class Grouping {
 
   /** Takes in that a request of this route was counted under this hash. */
   learn(routeKey: string, hash: string): Learnt {
+    let route = this.#numbers.get(routeKey);
+    if (route === undefined) {
+      route = this.#nextNumber++;
+      remember(this.#numbers, routeKey, route);
+    }
+    return { ...this.#place(routeKey, hash), route };
+  }
+
+  #place(routeKey: string, hash: string): Omit<Learnt, "route"> {
     const known = this.#groupOfHash.get(hash);
     const group = this.of(routeKey);
     const firstTime = !this.#groupOfRoute.has(routeKey);

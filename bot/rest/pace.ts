@@ -16,6 +16,14 @@ export type Pace =
   /** An answer contradicted it. */
   { readonly kind: "refuted" } | { readonly kind: "seen"; readonly slotMs: number; readonly proofs: number };
 
+/** A hundred thousand channels read the same slot first: one object serves them all. */
+let latestFirst: Pace & { readonly kind: "seen" } = { kind: "seen", slotMs: 0, proofs: 0 };
+
+function first(slotMs: number): Pace {
+  if (latestFirst.slotMs !== slotMs) latestFirst = { kind: "seen", slotMs, proofs: 0 };
+  return latestFirst;
+}
+
 /** Takes in one answer's numbers; undefined while no request into a full bucket was seen. */
 export function observePace(pace: Pace | undefined, limits: LimitHeaders): Pace | undefined {
   if (pace?.kind === "refuted") return pace;
@@ -23,7 +31,7 @@ export function observePace(pace: Pace | undefined, limits: LimitHeaders): Pace 
   const taken = limit - remaining;
   if (pace === undefined) {
     const readable = taken === 1 && limit > 1 && resetAfterMs > 2 * ROUNDING_MS;
-    return readable ? { kind: "seen", slotMs: resetAfterMs, proofs: 0 } : undefined;
+    return readable ? first(resetAfterMs) : undefined;
   }
   const { slotMs, proofs } = pace;
   const most = taken * (slotMs + ROUNDING_MS) + ROUNDING_MS;

@@ -149,7 +149,8 @@ export function routeOf(method: Method, path: string, body: unknown, wallNow: nu
   const major = callback
     ? `interactions/${second}`
     : hasMajor
-      ? `${first}/${second}${tokenAt === 2 ? `/${token}` : ""}`
+      ? // Lanes keep it; what a template makes of two texts holds on to more than their characters.
+        (tokenAt === 2 ? [first, second, token] : [first, second]).join("/")
       : "";
 
   const reaction = first === "channels" && third === "messages" && segments[4] === "reactions";

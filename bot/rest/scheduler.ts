@@ -23,7 +23,8 @@ class Lane<Job> {
   readonly bucket = new Bucket();
   queue: PriorityQueue<Job> | undefined;
   ring: Set<Lane<Job>> | undefined;
-  wakesAt = Infinity;
+  wakesAt: number | undefined;
+  /** In whole milliseconds, which take less memory than fractions: there may be a lane for each of 100,000 channels. */
   usedAt = 0;
   /** Kinds of request that a hidden sub-limit holds, with the end of the hold. */
   heldKinds: Map<string, number> | undefined;
@@ -162,7 +163,7 @@ export class Scheduler<Job> {
       }
       counted = this.#laneOf(known.group, lane.major);
     }
-    counted.bucket.learn(now, { ...limits, hash: known.hash }, entry.route.key);
+    counted.bucket.learn(now, { ...limits, hash: known.hash }, known.route);
     this.#place(counted, now);
     if (counted !== lane) this.#place(lane, now);
   }
@@ -235,7 +236,7 @@ export class Scheduler<Job> {
   #wake(now: number): void {
     for (let item = this.#agenda.take(now); item !== undefined; item = this.#agenda.take(now)) {
       if (item instanceof Lane) {
-        item.wakesAt = Infinity;
+        item.wakesAt = undefined;
         this.#place(item, now);
       } else if (this.#waiting.has(item)) this.#enter(item, now);
     }
@@ -255,7 +256,7 @@ export class Scheduler<Job> {
         continue;
       }
       lane.bucket.reserve(now);
-      lane.usedAt = now;
+      lane.usedAt = Math.floor(now);
       this.#waiting.delete(entry);
       this.#sent.set(entry, lane);
       this.#place(lane, now);
@@ -287,7 +288,7 @@ export class Scheduler<Job> {
     const lane = this.#lane(entry.route);
     lane.queue ??= new PriorityQueue();
     lane.queue.insert(entry);
-    lane.usedAt = now;
+    lane.usedAt = Math.floor(now);
     this.#place(lane, now);
   }
 
@@ -305,7 +306,7 @@ export class Scheduler<Job> {
       ring?.add(lane);
       lane.ring = ring;
     }
-    if (ready !== "answer" && ready > now && ready < lane.wakesAt) {
+    if (ready !== "answer" && ready > now && ready < (lane.wakesAt ?? Infinity)) {
       lane.wakesAt = ready;
       this.#agenda.add(ready, lane);
     }
@@ -344,7 +345,7 @@ export class Scheduler<Job> {
   /** Moves one route's calls of a lane into the lane of another group, which gets no fuller by it. */
   #move(from: Lane<Job>, key: string, group: string, now: number): void {
     const to = this.#laneOf(group, from.major);
-    to.usedAt = now;
+    to.usedAt = Math.floor(now);
     to.bucket.inherit(from.bucket);
     const entries = from.queue?.all() ?? [];
     for (const entry of entries) {
