@@ -55,7 +55,7 @@ export function createSharing(parts: SharingParts): Sharing {
 
   const granted = (grants: readonly Grant[]): void => {
     const fleet = parts.fleet();
-    for (const { shard, shardCount: count, session: stored, finished, held } of grants) {
+    for (const { shard, shardCount: count, session: stored, finished, spared, held } of grants) {
       shardCount = count;
       // What this task has let go without the ledger may never have been written there.
       const own = given.get(shard)?.session;
@@ -63,7 +63,7 @@ export function createSharing(parts: SharingParts): Sharing {
       const [session] = bestSessions(known);
       given.delete(shard);
       dispatcher.take(shard);
-      if (session !== undefined) dispatcher.restore(withFinished(session, finished), held);
+      if (session !== undefined) dispatcher.restore(broughtUpToDate(session, finished, spared), held);
       fleet?.take(shard, count, session);
     }
     void parts.checkpoint().write();
@@ -139,8 +139,15 @@ export function createSharing(parts: SharingParts): Sharing {
   };
 }
 
-/** The session with what its last owner has finished since it was written down. */
-function withFinished(session: StoredSession, finished: readonly number[]): StoredSession {
+/** The session with what its last owner has said since it was written down: a checkpoint fears the worst of what runs. */
+function broughtUpToDate(
+  session: StoredSession,
+  finished: readonly number[],
+  spared: readonly number[],
+): StoredSession {
   const above = new Set([...(session.finishedAbove ?? []), ...finished]);
-  return { ...session, finishedAbove: [...above].sort((one, other) => one - other) };
+  const unfinished = (session.unfinished ?? []).map(({ sequence, deaths }) => {
+    return { sequence, deaths: spared.includes(sequence) ? Math.max(0, deaths - 1) : deaths };
+  });
+  return { ...session, finishedAbove: [...above].sort((one, other) => one - other), unfinished };
 }

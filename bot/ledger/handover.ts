@@ -41,8 +41,11 @@ export function givenAway(): GivenAway {
 export interface Predecessors {
   /** What tasks say now; settles what that decides. */
   tasksRead(tasks: readonly Task[]): void;
-  /** What a task said of a shard when its lease was taken from it. */
-  of(task: string | null, shard: number): { readonly finished: readonly number[]; readonly running: readonly number[] };
+  /** What a task said of a shard when its lease was taken from it; `cutOff`: its drain ended before these did. */
+  of(
+    task: string | null,
+    shard: number,
+  ): { readonly finished: readonly number[]; readonly running: readonly number[]; readonly cutOff: readonly number[] };
   /** Settles when the task says that the event is finished, or is no more. */
   outcome(task: string, event: EventId): Promise<Outcome>;
   /** Takes note of what is waited for now; what still is when the returned function is called counts as `run`. */
@@ -76,8 +79,13 @@ export function predecessors(): Predecessors {
       const record = task === null ? undefined : known.get(task)?.record;
       const mine = (events: readonly EventId[] = []): number[] =>
         events.filter(([other]) => other === shard).map(([, sequence]) => sequence);
-      const ended = record?.state === "gone" || record?.state === "dead";
-      return { finished: mine(record?.finished), running: ended ? [] : mine(record?.running) };
+      const [state, running] = [record?.state, mine(record?.running)];
+      const runs = state === "active" || state === "draining";
+      return {
+        finished: mine(record?.finished),
+        running: runs ? running : [],
+        cutOff: state === "gone" ? running : [],
+      };
     },
     outcome: (task, event) => new Promise((settle) => waits.add({ task, event, settle })),
     patience() {

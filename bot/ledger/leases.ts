@@ -22,6 +22,8 @@ export interface Grant {
   readonly from: string | null;
   /** Events above the session's that the last owner has finished since. */
   readonly finished: readonly number[];
+  /** Events on which its last owner did not die, though it did not finish them: it was asked to stop, and had its time. */
+  readonly spared: readonly number[];
   /** For an event whose handler still runs over there: settles when it ends. */
   held(sequence: number): Promise<Outcome> | undefined;
 }
@@ -242,13 +244,25 @@ export function createLeases(options: LeasesOptions): Leases {
       // Meanwhile this task may have been told to stop, or have lost everything.
       if (table.held.get(one.shard) !== one.fence || leaving) return [];
       const { shard, fence, from } = one;
-      const { finished, running } = before.of(from, shard);
+      const { finished, running, cutOff } = before.of(from, shard);
+      const spared = [...running, ...cutOff];
       const outcomes = new Map(
         running.map((sequence) => [sequence, before.outcome(from ?? "", [shard, sequence])] as const),
       );
       const session = sessions.find((kept) => kept.shard === shard && kept.shardCount === count);
       telemetry.event("lease.taken", { shard, fence, from });
-      return [{ shard, shardCount: count, fence, session, from, finished, held: (sequence) => outcomes.get(sequence) }];
+      return [
+        {
+          shard,
+          shardCount: count,
+          fence,
+          session,
+          from,
+          finished,
+          spared,
+          held: (sequence) => outcomes.get(sequence),
+        },
+      ];
     });
     telemetry.level("LeasesHeld", table.held.size);
     if (grants.length === 0) return;

@@ -181,7 +181,7 @@ describe("events that cross a hand-over", () => {
   ] as const)("waits for the predecessor until %s", async (_what, tasks, outcome) => {
     const before = predecessors();
     before.tasksRead([task("old", 1, { state: "draining", running: [[0, 5]] })]);
-    expect(before.of("old", 0)).toEqual({ running: [5], finished: [] });
+    expect(before.of("old", 0)).toEqual({ running: [5], finished: [], cutOff: [] });
     const settled = before.outcome("old", [0, 5]);
     before.tasksRead([task("old", 1, { state: "draining", running: [[0, 5]] }, 2)]);
     expect(before.waiting).toBe(1);
