@@ -94,6 +94,8 @@ export function onNote(handle: (note: Note) => void | Promise<void>): void {
   });
   // Exits by itself: profiles are written then, and only then.
   process.once("SIGTERM", () => process.exit(0));
+  // Whoever started it is gone, by whatever means.
+  process.once("disconnect", () => process.exit(0));
 }
 
 /** In the worker: the measurement cannot go on. */
