@@ -294,8 +294,7 @@ export function createRuntime(parts: RuntimeParts): Runtime {
         }
         void remember({ ...refusal, fingerprint, writtenAt: clock.wall() });
         fleet = createFleetFrom([], undefined, IDENTIFY_APART_MS);
-        const { edge } = rest.status();
-        if (edge.until !== null) fleet.setRestBan(Date.parse(edge.until));
+        tellRestBan(fleet);
         fleet.start();
         sharing?.again();
       },
@@ -330,6 +329,12 @@ export function createRuntime(parts: RuntimeParts): Runtime {
     if (wasReady || status === undefined || status.readyShare < 1) return;
     wasReady = true;
     telemetry.event("bot.ready", { shards: status.ready, tookMs: Math.round(clock.now() - startedAt) });
+  }
+
+  /** A fleet that is made during a ban hears of it; a ban of one route says nothing about the address. */
+  function tellRestBan(to: Fleet): void {
+    const { state: edgeState, until } = rest.status().edge;
+    if (edgeState === "banned" && until !== null) to.setRestBan(Date.parse(until));
   }
 
   function showEdge(): void {
@@ -388,8 +393,7 @@ export function createRuntime(parts: RuntimeParts): Runtime {
     else telemetry.level("DeployRunning", 0);
     const known = check?.outcome === "taken" ? check.gateway : undefined;
     fleet = createFleetFrom(kept.sessions, known, crashLoopPauseMs(kept.starts, clock.wall()));
-    const { edge } = rest.status();
-    if (edge.until !== null) fleet.setRestBan(Date.parse(edge.until));
+    tellRestBan(fleet);
     await startModule();
     if (over.signal.aborted) return;
     if (sharing !== undefined) {

@@ -364,6 +364,8 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     },
     onSession(shard, change, sequence) {
       if (change === "resumed") {
+        // A replay that was not taken in tells nothing about what an earlier process left.
+        if (stopped || released.has(shard)) return;
         sessions.get(shard)?.resumed();
         return;
       }

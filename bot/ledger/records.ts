@@ -21,7 +21,9 @@ export function newerSessions(
   if (checked === undefined) throw new LedgerError("unwritable", "a session to keep lacks a field; this is a bug");
   const newest = (sessions: readonly StoredSession[]): number =>
     Math.max(...sessions.map(({ writtenAt }) => writtenAt));
-  const isOlder = checked.length > 0 && newest(checked) < newest(kept);
+  // Of the shards that both have: one that was written last and is gone makes what is left no older.
+  const inBoth = kept.filter(({ shard }) => checked.some((session) => session.shard === shard));
+  const isOlder = checked.length > 0 && newest(checked) < newest(inBoth.length > 0 ? inBoth : kept);
   // A session's own numbers say more than a wall clock, which may be set back between two checkpoints.
   return isOlder && !checked.some((session) => isFurther(session, kept)) ? kept : checked;
 }

@@ -359,6 +359,19 @@ describe("sessions", () => {
     });
   });
 
+  it.each<[string, (dispatcher: Dispatcher) => void]>([
+    ["told to start nothing", (dispatcher) => dispatcher.stopStarting()],
+    ["given away", (dispatcher) => dispatcher.release(0)],
+  ])("keep what an earlier process left when the replay comes after they were %s", (_what, end) => {
+    const { message, dispatcher } = bench(never);
+    const left = { finishedAbove: [12, 15], unfinished: [{ sequence: 11, deaths: 1 }] };
+    dispatcher.restore(stored({ sequence: 10, ...left }));
+    end(dispatcher);
+    for (let sequence = 11; sequence <= 16; sequence++) message(sequence);
+    dispatcher.onSession(0, "resumed", 16);
+    expect(dispatcher.position(0)).toMatchObject({ finished: 10, ...left });
+  });
+
   it("say so when an event runs for so long that its place is given up", () => {
     const { message, dispatcher, telemetry } = bench(never);
     message(1);

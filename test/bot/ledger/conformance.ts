@@ -85,6 +85,14 @@ export function conforms(open: () => Ledger | Promise<Ledger>): void {
     expect(await ledger.readSessions()).toEqual([session({ sequence: 2 })]);
   });
 
+  it("lets a lost session go, though it was the one that was written last", async () => {
+    const ledger = await open();
+    const [lost, left] = [session({ shard: 0, writtenAt: 100 }), session({ shard: 1, writtenAt: 90 })];
+    await ledger.writeSessions([lost, left]);
+    await ledger.writeSessions([left]);
+    expect(await ledger.readSessions()).toEqual([left]);
+  });
+
   it.each([
     ["a later dispatch", { sequence: 43 }],
     ["one more finished above it", { finishedAbove: [44, 45] }],

@@ -226,7 +226,7 @@ async function askGateway(world: Surroundings, clock: ProcessClock, signal: Abor
   const { chance, trace, discord } = world;
   trace.note(`GET /gateway/bot while REST ${world.rest}`);
   if (world.rest === "banned") throw new Error("REST is banned");
-  if (world.rest === "hangs") await clock.sleep(3_600_000, signal);
+  while (world.rest === "hangs") await clock.sleep(500, signal);
   await clock.sleep(chance.between(20, 300), signal);
   if (world.rest === "fails") throw new Error("HTTP 500");
   return discord.gatewayBot();
