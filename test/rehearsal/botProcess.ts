@@ -87,7 +87,14 @@ export const startBot: Launch = ({ clock, environment, stopTimeoutMs, onLine }) 
   };
 };
 
-/** Kills whatever still runs, at once, and removes what it used. */
+/** Kills whatever still runs, at once, and then removes what it used: the newest first, each though another failed. */
 export function endEveryBot(): void {
-  for (const remove of leftovers) remove();
+  for (const remove of [...leftovers].reverse()) {
+    leftovers.delete(remove);
+    try {
+      remove();
+    } catch (error) {
+      console.error(`left behind: ${String(error)}`);
+    }
+  }
 }

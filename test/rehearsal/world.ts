@@ -95,7 +95,9 @@ export async function openWorld(drill: Drill, options: WorldOptions): Promise<Wo
   const token = container.secrets["DISCORD_TOKEN"];
   if (token === undefined) throw new Error("the container gets no DISCORD_TOKEN; the bot could not log in");
   const directory = mkdtempSync(path.join(tmpdir(), "rehearsal-"));
-  const removeDirectory = (): void => rmSync(directory, { recursive: true, force: true });
+  // A bot that was killed this very moment may still write its last file in there.
+  const removeDirectory = (): void =>
+    rmSync(directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 10 });
   const removed = atTheEnd(removeDirectory);
   const discord = await startSimulatedDiscord({
     clock,
