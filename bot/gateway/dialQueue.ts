@@ -14,7 +14,7 @@ import {
 export interface DialQueue {
   /** Takes a place. `patient`: not even a probe goes before `notBefore`. A probe that asks again has met no HELLO. */
   ask(shard: number, notBefore: number, patient: boolean, now: number, random: () => number): void;
-  /** Gives the place up; a probe that leaves counts as failed. */
+  /** The shard wants no connection for now; a probe that leaves counts as failed. */
   leave(shard: number, now: number, random: () => number): void;
   /** The host sent no HELLO. `edge`: Discord's edge refused the address; retryAfterMs as it said, or undefined. */
   failed(
@@ -62,6 +62,8 @@ interface Place {
 export function dialQueue(shards: number): DialQueue {
   // At most one place a shard, and a breaker for each of the hosts that failed last.
   const places = new Map<number, Place>();
+  // Shards that have, dial or want a connection. Who waits for its turn to identify knows nothing of an outage.
+  const engaged = new Set<number>();
   const hosts = new Map<string, Breaker>();
   const recent = new Map<number, { at: number; host: string }>();
   const perSecond = Math.max(LEAST_PER_SECOND, shards);
@@ -81,7 +83,7 @@ export function dialQueue(shards: number): DialQueue {
   const failTogether = (now: number): boolean => {
     for (const [shard, { at }] of recent) if (now - at >= TOGETHER_MS) recent.delete(shard);
     const failing = new Set([...recent.values()].map(({ host }) => host));
-    return failing.size >= 2 || recent.size * 2 >= shards;
+    return failing.size >= 2 || recent.size * 2 >= engaged.size;
   };
 
   const grant = (shard: number, now: number): number => {
@@ -122,9 +124,12 @@ export function dialQueue(shards: number): DialQueue {
   return {
     ask(shard, notBefore, patient, now, random) {
       if (probe === shard && fleet.kind === "probing") reopen(now, random);
+      engaged.add(shard);
       places.set(shard, { notBefore, patient, order: order++ });
     },
     leave(shard, now, random) {
+      engaged.delete(shard);
+      recent.delete(shard);
       places.delete(shard);
       if (probe === shard && fleet.kind === "probing") reopen(now, random);
     },

@@ -1,11 +1,19 @@
 // The dial queue: nobody waits in good times, one probe goes in bad ones, and a dead host is known to all.
 
 import { describe, expect, it } from "vitest";
-import { dialQueue } from "../../../bot/gateway/dialQueue.ts";
+import { type DialQueue, dialQueue } from "../../../bot/gateway/dialQueue.ts";
 
 const half = () => 0.5;
 const RESUME = "wss://resume.test";
 const GENERIC = "wss://gateway.test";
+
+/** A queue whose shards all dial. */
+const dialling = (shards: number): DialQueue => {
+  const queue = dialQueue(shards);
+  for (let shard = 0; shard < shards; shard++) queue.ask(shard, -10_000, false, -10_000, half);
+  queue.step(-10_000, half);
+  return queue;
+};
 
 describe("the dial queue", () => {
   it("lets all dial at once in good times, up to its budget a second", () => {
@@ -16,8 +24,8 @@ describe("the dial queue", () => {
     expect(queue.step(1_000, half).dial).toHaveLength(70);
   });
 
-  it("opens when half the shards fail within 5 s, then probes with one at a time", () => {
-    const queue = dialQueue(4);
+  it("opens when half of those that want a connection fail within 5 s, then probes with one at a time", () => {
+    const queue = dialling(4);
     queue.failed(0, RESUME, 0, half);
     queue.ask(0, 0, false, 0, half);
     expect(queue.step(1, half).dial).toEqual([0]);
@@ -34,8 +42,20 @@ describe("the dial queue", () => {
     expect(queue.step(2_400, half).dial).toEqual([2]);
   });
 
+  it("asks nobody about an outage who waits for a turn to identify", () => {
+    const queue = dialQueue(42);
+    for (const shard of [0, 1, 2, 3]) queue.ask(shard, 0, false, 0, half);
+    expect(queue.step(0, half).dial).toEqual([0, 1, 2, 3]);
+    queue.leave(3, 1, half);
+    for (const shard of [0, 1]) {
+      queue.failed(shard, GENERIC, 10, half);
+      queue.ask(shard, 10, false, 10, half);
+    }
+    expect(queue.step(10, half)).toEqual({ dial: [], wakeAt: 10 + 750 });
+  });
+
   it("opens when two hosts fail, and a HELLO lets the others follow within a second", () => {
-    const queue = dialQueue(100);
+    const queue = dialling(100);
     queue.failed(0, RESUME, 0, half);
     queue.failed(1, GENERIC, 10, half);
     for (let shard = 0; shard < 50; shard++) queue.ask(shard, shard === 49 ? 60_000 : 5_000, shard === 49, 0, half);
