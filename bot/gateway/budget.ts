@@ -45,6 +45,8 @@ export interface IdentifyBudget {
 /** An answer of GET /gateway/bot is believed this long, since others may spend of the same budget. */
 const FRESH_MS = 600_000;
 const RESERVE_SHARE = 0.1;
+/** Discord's clock and ours may disagree about the reset: it is not asked again sooner, since its route is limited too. */
+const LEAST_RESET_MS = 5_000;
 
 /** The budget of a bot whose only process this is, or whose other processes spend little. */
 export function identifyBudget({ shardCount, reserve, override }: BudgetOptions): IdentifyBudget {
@@ -57,7 +59,8 @@ export function identifyBudget({ shardCount, reserve, override }: BudgetOptions)
 
   return {
     inform({ total, remaining, resetAfterMs, maxConcurrency }, now, underway) {
-      known = { total, resetAt: now + resetAfterMs, maxConcurrency: Math.max(1, maxConcurrency) };
+      const resetAt = now + Math.max(resetAfterMs, LEAST_RESET_MS);
+      known = { total, resetAt, maxConcurrency: Math.max(1, maxConcurrency) };
       readAt = now;
       left = Math.max(0, remaining - underway);
     },

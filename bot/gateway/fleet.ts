@@ -130,7 +130,7 @@ export function createFleet(options: FleetOptions): Fleet {
       if (phase !== "running") return;
       if (shards.size === 0 && options.leased !== true) populate(shardCount ?? info.shards, [], info);
       else identifies.inform(info, clock.now());
-      telemetry.level("IdentifiesRemaining", info.remaining);
+      telemetry.level("IdentifiesRemaining", identifies.budget()?.left ?? info.remaining);
       telemetry.level("ReshardAdvised", info.shards === shardCount ? 0 : 1);
       tick();
     },

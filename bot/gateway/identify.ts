@@ -24,7 +24,7 @@ export interface IdentifyStep {
   /** Shards in the queue for which nothing is left. */
   readonly waiting: readonly number[];
   readonly budget: BudgetWait | null;
-  /** GET /gateway/bot must be read before anything goes on. */
+  /** GET /gateway/bot must be read before anything goes on; also when the budget's reset has come. */
   readonly needsInfo: boolean;
   /** When to look again; null: not before something happens. */
   readonly wakeAt: number | null;
@@ -99,7 +99,12 @@ export function identifyQueue(
   const step = (now: number): IdentifyStep => {
     const nothing = { dial: [], send: [], waiting: [], budget: null, needsInfo: false };
     for (const [shard, { keepsKeyUntil }] of sent) if (keepsKeyUntil <= now) sent.delete(shard);
-    if (places.size === 0) return { ...nothing, wakeAt: null };
+    if (places.size === 0) {
+      // Nobody asks, but how much is left should be told anew once a day has begun anew.
+      const resetAt = budget.state()?.resetAt ?? null;
+      const isReset = resetAt !== null && now >= resetAt;
+      return { ...nothing, needsInfo: isReset, wakeAt: isReset ? null : resetAt };
+    }
     const notBefore = Math.max(holdUntil, bannedUntil ?? holdUntil);
     if (now < notBefore) return { ...nothing, wakeAt: notBefore };
     if (budget.isStale(now)) return { ...nothing, needsInfo: true, wakeAt: null };

@@ -68,10 +68,17 @@ export function budgetConformance(name: string, create: (options: BudgetOptions)
       budget.inform({ ...INFO, resetAfterMs: 1_200_000 }, 0, 0);
       expect(budget.isStale(599_999)).toBe(false);
       expect(budget.isStale(600_000)).toBe(true);
-      budget.inform({ ...INFO, resetAfterMs: 1_000 }, 600_000, 0);
-      expect(budget.isStale(600_999)).toBe(false);
-      expect(budget.isStale(601_000)).toBe(true);
-      expect(budget.state()?.resetAt).toBe(601_000);
+      budget.inform({ ...INFO, resetAfterMs: 10_000 }, 600_000, 0);
+      expect(budget.isStale(609_999)).toBe(false);
+      expect(budget.isStale(610_000)).toBe(true);
+      expect(budget.state()?.resetAt).toBe(610_000);
+    });
+
+    it.each([0, 1, 4_999])("is not stale at once though the reset is %i ms away", (resetAfterMs) => {
+      const budget = budgetOf(1);
+      budget.inform({ ...INFO, resetAfterMs }, 0, 0);
+      expect(budget.isStale(4_999)).toBe(false);
+      expect(budget.isStale(5_000)).toBe(true);
     });
 
     it("takes at least one IDENTIFY at a time for possible", () => {

@@ -163,6 +163,19 @@ describe("the daily budget", () => {
     expect(await subject.runUntil(() => subject.ready() === 4, 3_700_000, 1_000)).toBeDefined();
   });
 
+  it("is read once when a new day begins, though nobody identifies", async () => {
+    const subject = await ready(4);
+    expect(subject.telemetry.levels.get("IdentifiesRemaining")).toBe(996);
+    expect(subject.fetches).toBe(1);
+    subject.gateway.remaining = 1000;
+    await subject.clock.advance(3_500_000);
+    expect(subject.fetches).toBe(1);
+    await subject.clock.advance(200_000);
+    expect(subject.fetches).toBe(2);
+    expect(subject.telemetry.levels.get("IdentifiesRemaining")).toBe(1000);
+    expect(subject.gateway.identifies).toHaveLength(4);
+  });
+
   it("is read again when the answer is old, and never hammered while it fails", async () => {
     let fails = false;
     let asked = 0;

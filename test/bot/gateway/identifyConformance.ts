@@ -111,8 +111,16 @@ export function identifyConformance(name: string, create: (options: IdentifyOpti
       expect(queue.step(599_999).needsInfo).toBe(false);
       queue.ask(0);
       expect(queue.step(600_000).needsInfo).toBe(true);
-      queue.inform(info({ resetAfterMs: 1_000 }), 600_000);
-      expect(queue.step(601_000).needsInfo).toBe(true);
+      queue.inform(info({ resetAfterMs: 10_000 }), 600_000);
+      expect(queue.step(610_000).needsInfo).toBe(true);
+    });
+
+    it("asks for the budget when its reset has come, though nobody waits", () => {
+      const queue = queueOf(1);
+      expect(queue.step(0)).toMatchObject({ needsInfo: false, wakeAt: null });
+      queue.inform(info({ resetAfterMs: 3_600_000 }), 0);
+      expect(queue.step(3_599_999)).toMatchObject({ needsInfo: false, wakeAt: 3_600_000 });
+      expect(queue.step(3_600_000)).toMatchObject({ needsInfo: true, wakeAt: null });
     });
 
     it("holds back a process that was started too often, and while REST is banned", () => {
