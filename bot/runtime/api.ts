@@ -1,0 +1,117 @@
+// The run's REST client, made anew after a 401, and what Discord says there of the gateway and of the token.
+
+import type { Environment } from "../../shared/environment.ts";
+import type { Clock, Random } from "../clock.ts";
+import { type OpenTunnel, proxyName } from "../egressProxy.ts";
+import type { GatewayInfo } from "../gateway/identify.ts";
+import { gatewayInfo } from "../gatewayInfo.ts";
+import { checkToken, type TokenCheck } from "../preflight.ts";
+import { createRestClient, type RestClient, RestError } from "../rest/client.ts";
+import type { Telemetry } from "../telemetry/telemetry.ts";
+import type { Lifecycle } from "./lifecycle.ts";
+
+/** reference#user-agent: the name must come first, then where to find the library and its version. */
+export const USER_AGENT = "DiscordBot (https://github.com/mooring-bot/mooring, 0.1.0)";
+
+// A running bot's 401 is believed when it lasts: Discord's own outages have answered 401 for moments.
+const REFUSAL_LASTS_MS = 60_000;
+
+export interface ApiParts {
+  readonly environment: Environment;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly telemetry: Telemetry;
+  readonly lifecycle: Lifecycle;
+  /** Opens the way through EGRESS_PROXY. */
+  readonly openTunnel: OpenTunnel | undefined;
+  botUserId(): string | undefined;
+  /** The edge has banned the address till then (ms since 1970), or lets it through: undefined. */
+  onBan(untilWall: number | undefined): void;
+  /** A running bot's token is refused, and was so for a minute. */
+  onRefusedToken(): void;
+}
+
+export interface Api {
+  /** The present client; not to be kept, since a refused one is replaced. */
+  client(): RestClient;
+  /** Until when the edge bans the address, ms since 1970; undefined while it does not. */
+  bannedUntil(): number | undefined;
+  /** GET /gateway/bot. Rejects when there is no answer that a bot can go by. */
+  askGateway(signal: AbortSignal): Promise<GatewayInfo>;
+  /** How many shards Discord recommends; undefined while it does not say. */
+  recommendedShards(): Promise<number | undefined>;
+  /** Whether Discord takes the token. Rejects when the run is over. */
+  askToken(firstLookMs: number): Promise<TokenCheck>;
+}
+
+export function createApi(parts: ApiParts): Api {
+  const { environment, clock, random, telemetry, lifecycle } = parts;
+  const proxy = environment.EGRESS_PROXY;
+
+  const newClient = (): RestClient =>
+    createRestClient({
+      clock,
+      random,
+      telemetry,
+      userAgent: USER_AGENT,
+      apiUrl: environment.DISCORD_API_URL,
+      token: environment.DISCORD_TOKEN,
+      globalPerSecond: environment.REST_GLOBAL_PER_SECOND,
+      addresses: proxy === undefined ? (environment.EGRESS_ADDRESSES ?? []) : [`the proxy ${proxyName(proxy)}`],
+      // A ban of one route says nothing about the address.
+      onEdge: (edge) => parts.onBan(edge.state === "banned" && edge.route === null ? edge.untilWall : undefined),
+      onUnauthorized() {
+        if (lifecycle.phase().phase === "running") void doubtToken();
+      },
+      botUserId: parts.botUserId,
+      open: parts.openTunnel,
+    });
+  let client = newClient();
+
+  const askGateway = (signal: AbortSignal): Promise<GatewayInfo> =>
+    gatewayInfo(client, signal, environment.DISCORD_GATEWAY_URL);
+
+  const askToken = (firstLookMs: number): Promise<TokenCheck> =>
+    checkToken({
+      clock,
+      signal: lifecycle.over,
+      firstLookMs,
+      async ask(signal) {
+        // A client that was refused sends nothing more.
+        if (client.status().unauthorized) {
+          void client.stop(0);
+          client = newClient();
+        }
+        return askGateway(signal);
+      },
+      isRefusal: (error) => error instanceof RestError && error.kind === "unauthorized",
+    });
+
+  /** Requests have stopped with a 401; a minute later one asks whether it was meant. */
+  async function doubtToken(): Promise<void> {
+    try {
+      const { outcome } = await askToken(REFUSAL_LASTS_MS);
+      if (outcome === "refused") parts.onRefusedToken();
+    } catch (error) {
+      if (!lifecycle.over.aborted) throw error;
+    }
+  }
+
+  return {
+    client: () => client,
+    bannedUntil() {
+      const { state, until } = client.status().edge;
+      return state === "banned" && until !== null ? Date.parse(until) : undefined;
+    },
+    askGateway,
+    async recommendedShards() {
+      try {
+        return (await askGateway(lifecycle.over)).shards;
+      } catch (error) {
+        telemetry.log("warn", "GET /gateway/bot gave no shard count; it is asked again", { error: String(error) });
+        return undefined;
+      }
+    },
+    askToken,
+  };
+}

@@ -1,0 +1,138 @@
+// The order of a start: the ledger, what it remembers, the token, the bot module, the first dial.
+
+import type { Environment } from "../../shared/environment.ts";
+import type { Checkpoint } from "../checkpoint.ts";
+import type { Clock } from "../clock.ts";
+import type { Bot, BotDefinition } from "../defineBot.ts";
+import { askEcho } from "../egress/echo.ts";
+import { watchEgress } from "../egress/egressWatch.ts";
+import type { Dispatcher } from "../gateway/dispatch.ts";
+import { tokenHash } from "../ledger/hash.ts";
+import type { Ledger } from "../ledger/ledger.ts";
+import { LedgerError } from "../ledger/ledgerError.ts";
+import { type Kept, readLedger, untilReachable } from "../preflight.ts";
+import { crashLoopPauseMs } from "../resilience/crashLoop.ts";
+import type { Sharing } from "../sharing.ts";
+import type { Telemetry } from "../telemetry/telemetry.ts";
+import type { Api } from "./api.ts";
+import type { Ending } from "./ending.ts";
+import { EXIT, type Lifecycle } from "./lifecycle.ts";
+import { REFUSED_TOKEN, type Refusals } from "./refusals.ts";
+import type { Shards } from "./shards.ts";
+
+// A start that does more than open things up must not keep the bot from its users.
+const START_DEADLINE_MS = 10_000;
+// A start that took over sessions is a deploy; its echoes (a dip in ready shards) are over within 5 min.
+const DEPLOY_ECHO_MS = 300_000;
+
+export interface StartParts {
+  readonly environment: Environment;
+  readonly definition: BotDefinition;
+  readonly bot: Bot;
+  readonly clock: Clock;
+  readonly telemetry: Telemetry;
+  readonly ledger: Ledger;
+  readonly lifecycle: Lifecycle;
+  readonly api: Api;
+  readonly shards: Shards;
+  readonly dispatcher: Dispatcher;
+  readonly sharing: Sharing | undefined;
+  readonly checkpoint: Checkpoint;
+  readonly refusals: Refusals;
+  readonly ending: Ending;
+}
+
+/** Runs the bot as far as it may go: a refusal ends or parks it, and an end that is asked for meanwhile ends the start. */
+export async function start(parts: StartParts): Promise<void> {
+  const { over } = parts.lifecycle;
+  if (over.aborted) return;
+  try {
+    await setOut(parts);
+  } catch (error) {
+    // Whoever ended the run has also ended what it waited for.
+    if (!over.aborted) throw error;
+  }
+}
+
+async function setOut(parts: StartParts): Promise<void> {
+  const { environment, clock, telemetry, lifecycle, api, shards, dispatcher, sharing, refusals, ending } = parts;
+  const { over } = lifecycle;
+  const kept = await readKept(parts);
+  if (kept === undefined || over.aborted) return;
+  const { refusal } = kept;
+  if (refusal !== undefined && refusals.holds(refusal) && !shards.dropIntents(refusal)) {
+    await ending.refuse({ code: refusal.code, fix: refusal.fix }, "remembered");
+    return;
+  }
+  // A session that Discord gave for this token proves it as well as a request would, and costs none.
+  const proven = kept.sessions.some((session) => session.tokenHash === tokenHash(environment.DISCORD_TOKEN));
+  const check = proven ? undefined : await api.askToken(0);
+  if (over.aborted) return;
+  if (check?.outcome === "refused") return ending.refuse(REFUSED_TOKEN, "new");
+  if (check?.outcome === "unclear") {
+    telemetry.log("warn", "GET /gateway/bot gave no clear answer about the token; the bot goes on", {
+      error: String(check.cause),
+    });
+  }
+  lifecycle.enter({ phase: "running" });
+  // Among others, a shard's session comes with its lease.
+  if (sharing === undefined) for (const session of kept.sessions) dispatcher.restore(session);
+  showDeploy(parts, proven);
+  const known = check?.outcome === "taken" ? check.gateway : undefined;
+  const fleet = shards.open(kept.sessions, known, crashLoopPauseMs(kept.starts, clock.wall()));
+  await startModule(parts);
+  if (over.aborted) return;
+  if (sharing !== undefined) {
+    await untilReachable({ clock, telemetry, signal: over }, sharing.join);
+    if (over.aborted) return sharing.end();
+  }
+  fleet.start();
+  sharing?.start();
+  parts.checkpoint.start();
+  watchAddress(parts);
+}
+
+/** What an earlier process left; undefined when this one cannot run with its ledger, which ends it. */
+async function readKept({ clock, telemetry, ledger, lifecycle }: StartParts): Promise<Kept | undefined> {
+  try {
+    return await untilReachable({ clock, telemetry, signal: lifecycle.over }, () =>
+      readLedger(ledger, telemetry, clock.wall()),
+    );
+  } catch (error) {
+    if (!(error instanceof LedgerError)) throw error;
+    telemetry.event("configuration.invalid", { problems: [`LEDGER ${error.message}`] });
+    lifecycle.finish(EXIT.configuration);
+    return undefined;
+  }
+}
+
+function showDeploy({ clock, telemetry, lifecycle }: StartParts, tookOver: boolean): void {
+  telemetry.level("DeployRunning", tookOver ? 1 : 0);
+  if (!tookOver) return;
+  clock.schedule(DEPLOY_ECHO_MS, () => {
+    if (lifecycle.phase().phase !== "ending") telemetry.level("DeployRunning", 0);
+  });
+}
+
+async function startModule({ definition, bot, clock, telemetry, lifecycle, ending }: StartParts): Promise<void> {
+  const returned = new AbortController();
+  const waited = clock.sleep(START_DEADLINE_MS, AbortSignal.any([returned.signal, lifecycle.over])).then(
+    () => telemetry.log("warn", `the bot module's start has not returned within ${START_DEADLINE_MS} ms; dialling`),
+    () => {},
+  );
+  const started = Promise.resolve(definition.start?.(bot)).catch(ending.crash);
+  await Promise.race([started, waited]);
+  returned.abort();
+}
+
+function watchAddress({ environment, clock, telemetry, lifecycle, api }: StartParts): void {
+  const echo = environment.EGRESS_ECHO_URL;
+  watchEgress({
+    clock,
+    telemetry,
+    addresses: environment.EGRESS_ADDRESSES ?? [],
+    signal: lifecycle.over,
+    askEcho: echo === undefined ? undefined : (signal) => askEcho(echo, signal),
+    probeEdge: (signal) => api.client().request({ method: "GET", path: "/gateway", auth: false, signal }),
+  });
+}
