@@ -16,7 +16,7 @@ export type NamedCause = {
 
 /** A variable that a drill sets otherwise than declared although shared/environment.ts does not mark it `rehearsal`. */
 export interface Exception {
-  readonly name: "BOT_MODULE" | "LEDGER";
+  readonly name: "BOT_MODULE" | "LEDGER" | "TASKS";
   readonly value: string;
   /** Why the drill cannot do without; printed with it. */
   readonly why: string;
@@ -39,6 +39,8 @@ export interface Drill {
   readonly always?: true;
   /** Also carried out at rate 1 with `--all`, where it must end the same. */
   readonly alsoAtRate1?: true;
+  /** Most times as fast as real time, where several processes must keep up with each other's clocks. */
+  readonly mostRate?: number;
   /** How long all is well before the fault, ms of the clock. */
   readonly quietMs: number;
   /** How long a fault that must raise no alarm lasts before it is lifted, ms of the clock. */

@@ -2,11 +2,18 @@
 
 import type { Drill } from "./drill.ts";
 import { ADDRESS_DRILLS } from "./drills/address.ts";
+import { DEPLOY_DRILLS } from "./drills/deploys.ts";
 import { GATEWAY_DRILLS } from "./drills/gateway.ts";
 import { PROCESS_DRILLS } from "./drills/process.ts";
 import { REST_DRILLS } from "./drills/rest.ts";
 
-export const DRILLS: readonly Drill[] = [...PROCESS_DRILLS, ...ADDRESS_DRILLS, ...REST_DRILLS, ...GATEWAY_DRILLS];
+export const DRILLS: readonly Drill[] = [
+  ...PROCESS_DRILLS,
+  ...DEPLOY_DRILLS,
+  ...ADDRESS_DRILLS,
+  ...REST_DRILLS,
+  ...GATEWAY_DRILLS,
+];
 
 /** Rules on what the bot publishes that nothing outside the bot can set off here. */
 export const NOT_REHEARSED: Readonly<Record<string, string>> = {

@@ -50,7 +50,8 @@ function readArguments(): Request {
     process.exit(values.help ? 0 : 2);
   }
   const real = values.all ? drills.filter(({ alsoAtRate1 }) => alsoAtRate1).map((drill) => ({ drill, rate: 1 })) : [];
-  return { stack, rate, container: values.container, plans: [...real, ...drills.map((drill) => ({ drill, rate }))] };
+  const fast = drills.map((drill) => ({ drill, rate: Math.min(rate, drill.mostRate ?? rate) }));
+  return { stack, rate, container: values.container, plans: [...real, ...fast] };
 }
 
 const { stack, rate, container, plans } = readArguments();

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import type { Clock } from "../../bot/clock.ts";
-import { startTables } from "../bot/ledger/table.ts";
+import { startTables, type Tables } from "../bot/ledger/table.ts";
 import { createTwin, type Twin } from "../cloudwatch/twin.ts";
 import { type SimulatedDiscord, startSimulatedDiscord } from "../discord/index.ts";
 import type { DeclaredProgram } from "../infra/program.ts";
@@ -50,8 +50,17 @@ export class Overdue extends Error {
 
 type Line = Readonly<Record<string, unknown>>;
 
-export interface World extends Pick<Traffic, "asked" | "usersAsk" | "say"> {
+/** A bot with what it has printed. */
+export interface RehearsedBot extends BotProcess {
+  /** Its own log lines, as in `lines` of the world. */
+  readonly lines: readonly Line[];
+}
+
+export interface World extends Pick<Traffic, "asked" | "sent" | "usersAsk" | "say" | "hurry" | "hush"> {
+  readonly clock: Clock;
   readonly discord: SimulatedDiscord;
+  /** The emulated table of a bot whose ledger is one. */
+  readonly tables: Tables | undefined;
   readonly twin: Twin;
   /** The variables that differ from what is declared. */
   readonly changed: readonly ChangedVariable[];
@@ -61,13 +70,20 @@ export interface World extends Pick<Traffic, "asked" | "usersAsk" | "say"> {
   readonly address: string;
   /** Of this world alone; gone when it is closed. */
   readonly directory: string;
-  /** The bot's log lines, oldest first; metric lines left out, the first 20,000. */
+  /** The bots' log lines, oldest first; metric lines left out, the first 20,000. */
   readonly lines: readonly Line[];
   /** Whatever stdout carried that is no JSON object; the bot promises there is none. */
   readonly strayLines: readonly string[];
-  bot(): BotProcess;
-  /** Starts the bot; resolves when it has logged bot.started. */
+  /** All that were started, in order. */
+  readonly bots: readonly RehearsedBot[];
+  /** The one that was started last. */
+  bot(): RehearsedBot;
+  /** Starts a bot, beside those that run; resolves when it has logged bot.started. */
   start(): Promise<void>;
+  /** Ends a bot as ECS stops a task; resolves when it is gone. */
+  retire(bot: BotProcess): Promise<void>;
+  /** SIGKILL, as when a machine fails; resolves when it is gone. */
+  kill(bot: BotProcess): Promise<void>;
   /** As a rollout of one task does: SIGTERM, and when the old process is gone the next is started. */
   replaceBot(): Promise<void>;
   /** Resolves when `condition` holds; rejects with Overdue after `limitMs` of the clock, or when the bot dies. */
@@ -78,12 +94,12 @@ export interface World extends Pick<Traffic, "asked" | "usersAsk" | "say"> {
   endRepeat(): void;
   /** Users begin to ask the bot questions, evenly. */
   openTraffic(): void;
-  /** Ends the bot as ECS would, and everything else; resolves to how the last bot ended, or one before it that failed. */
+  /** Ends the bot as ECS would, and everything else; resolves to 0, or to how one of them ended that did not end well. */
   close(): Promise<Ending>;
 }
 
 export interface Ending {
-  readonly how: number | NodeJS.Signals | undefined;
+  readonly how: number | NodeJS.Signals;
   /** What the bots wrote to stderr. */
   readonly complaints: string;
 }
@@ -110,9 +126,6 @@ export async function openWorld(drill: Drill, options: WorldOptions): Promise<Wo
   });
   const [address = ""] = (container.environment["EGRESS_ADDRESSES"] ?? "").split(",");
   const echo = await startEcho(address);
-  const table = /^dynamodb:(.+)$/.exec(container.environment["LEDGER"] ?? "")?.[1];
-  const tables = table === undefined ? undefined : await startTables();
-  await tables?.create(table);
   const { environment, changed } = rehearsedEnvironment(
     container,
     {
@@ -125,6 +138,9 @@ export async function openWorld(drill: Drill, options: WorldOptions): Promise<Wo
     },
     drill.exceptions?.(directory),
   );
+  const table = /^dynamodb:(.+)$/.exec(environment["LEDGER"] ?? "")?.[1];
+  const tables = table === undefined ? undefined : await startTables();
+  await tables?.create(table);
   const twin = createTwin({ ...program, createdAt: clock.wall() - DEPLOYED_AGO_MS });
   const health = healthOf(program);
   const stack = environment["STACK"] ?? "";
@@ -135,11 +151,11 @@ export async function openWorld(drill: Drill, options: WorldOptions): Promise<Wo
   const over = new AbortController();
   const ended = AbortSignal.any([signal, over.signal]);
   const traffic = createTraffic(discord, clock, ended);
-  const bots: BotProcess[] = [];
-  let bot: BotProcess | undefined;
+  const bots: RehearsedBot[] = [];
+  const living = new Set<BotProcess>();
   // How a bot ended that nobody had asked to.
   let died: number | NodeJS.Signals | undefined;
-  let replaced: number | NodeJS.Signals = 0;
+  let retired: number | NodeJS.Signals = 0;
   let endRepeat = (): void => {};
   // How long the end takes is real time, and no drill: alarms are looked at until it begins.
   let closing = false;
@@ -161,26 +177,31 @@ export async function openWorld(drill: Drill, options: WorldOptions): Promise<Wo
   };
   look();
 
-  const onLine = (text: string): void => {
+  const onLine = (text: string, own: Line[]): void => {
     twin.receive(text, clock.wall());
     const line = parseObject(text);
     if (line === undefined) strayLines.push(text);
-    else if (!("_aws" in line) && lines.length < MOST_EVENTS) lines.push(line);
+    else if (!("_aws" in line) && lines.length < MOST_EVENTS) {
+      lines.push(line);
+      own.push(line);
+    }
   };
 
   const start = async (): Promise<void> => {
     const before = started();
-    const next = launch({
+    const own: Line[] = [];
+    const launched = launch({
       clock,
       environment: { ...environment, ...tables?.environment },
       stopTimeoutMs: container.stopTimeoutSeconds * 1_000,
-      onLine,
+      onLine: (text) => onLine(text, own),
     });
-    bot = next;
+    const next = { ...launched, lines: own };
     bots.push(next);
+    living.add(next);
     died = undefined;
     void next.ended.then((how) => {
-      if (bot === next) died = how;
+      if (living.has(next)) died = how;
     });
     const limit = performance.now() + START_REAL_MS;
     while (started() === before) {
@@ -190,14 +211,23 @@ export async function openWorld(drill: Drill, options: WorldOptions): Promise<Wo
     }
   };
 
-  const running = (): BotProcess => {
-    if (bot === undefined) throw new Error("the bot has not been started in this world");
-    return bot;
+  const running = (): RehearsedBot => {
+    const last = bots.at(-1);
+    if (last === undefined) throw new Error("the bot has not been started in this world");
+    return last;
+  };
+
+  const retire = async (old: BotProcess): Promise<void> => {
+    living.delete(old);
+    const how = await old.stop();
+    if (how !== 0) retired = how;
   };
 
   return {
     ...traffic,
+    clock,
     discord,
+    tables,
     twin,
     changed,
     echo,
@@ -205,13 +235,17 @@ export async function openWorld(drill: Drill, options: WorldOptions): Promise<Wo
     directory,
     lines,
     strayLines,
+    bots,
     bot: running,
     start,
+    retire,
+    async kill(old) {
+      living.delete(old);
+      old.signal("SIGKILL");
+      await old.ended;
+    },
     async replaceBot() {
-      const old = running();
-      bot = undefined;
-      const how = await old.stop();
-      if (how !== 0) replaced = how;
+      await retire(running());
       await start();
     },
     async until(what, condition, limitMs) {
@@ -233,10 +267,10 @@ export async function openWorld(drill: Drill, options: WorldOptions): Promise<Wo
     endRepeat: () => endRepeat(),
     openTraffic: traffic.open,
     async close() {
-      const last = bot;
-      bot = undefined;
       closing = true;
-      const how = await last?.stop();
+      const left = [...living];
+      living.clear();
+      const hows = await Promise.all(left.map((one) => one.stop()));
       endRepeat();
       over.abort(new Error("the drill is over"));
       await discord.stop();
@@ -245,7 +279,8 @@ export async function openWorld(drill: Drill, options: WorldOptions): Promise<Wo
       removeDirectory();
       removed();
       const complaints = bots.map((one) => one.complaints().trim()).filter((text) => text !== "");
-      return { how: replaced === 0 ? how : replaced, complaints: complaints.join("\n") };
+      const failed = [retired, ...hows].find((how) => how !== 0);
+      return { how: failed ?? 0, complaints: complaints.join("\n") };
     },
   };
 }

@@ -4,6 +4,7 @@ import { setTimeout as milliseconds } from "node:timers/promises";
 import { systemClock } from "../../../bot/clock.ts";
 import { startTables } from "../../bot/ledger/table.ts";
 import { startSimulatedDiscord } from "../../discord/index.ts";
+import { tally } from "../../handover/tally.ts";
 import { type BotProcess, startBot } from "../../rehearsal/botProcess.ts";
 
 export interface HandoffOptions {
@@ -15,7 +16,7 @@ export interface HandoffOptions {
 interface Task {
   readonly process: BotProcess;
   /** When each message's handler started, ms since 1970. */
-  readonly handled: Map<string, number[]>;
+  readonly starts: { readonly id: string; readonly at: number }[];
   /** Resolves with the first line of that event. */
   event(name: string): Promise<void>;
 }
@@ -45,13 +46,13 @@ async function measure(shards: number, deploys: number, progress: (line: string)
     channel === undefined ? [] : [{ guildId: id, channelId: channel.id, authorId: ownerId }],
   );
   const start = (): Task => {
-    const handled = new Map<string, number[]>();
+    const starts: { readonly id: string; readonly at: number }[] = [];
     const seen = new Set<string>();
     const waiting = new Map<string, () => void>();
     const onLine = (text: string): void => {
       const line: Readonly<Record<string, unknown>> = JSON.parse(text);
       const { event, id, at } = line;
-      if (typeof id === "string" && typeof at === "number") handled.set(id, [...(handled.get(id) ?? []), at]);
+      if (typeof id === "string" && typeof at === "number") starts.push({ id, at });
       if (typeof event !== "string") return;
       seen.add(event);
       waiting.get(event)?.();
@@ -62,13 +63,13 @@ async function measure(shards: number, deploys: number, progress: (line: string)
       DISCORD_TOKEN: TOKEN,
       DISCORD_API_URL: discord.apiUrl,
       DISCORD_GATEWAY_URL: discord.gatewayUrl,
-      BOT_MODULE: "test/bench/handoff/module.ts",
+      BOT_MODULE: "test/handover/counting.ts",
       STATUS_PORT: "0",
       LEDGER: `dynamodb:${table}`,
     };
     return {
       process: startBot({ clock, environment, stopTimeoutMs: 30_000, onLine }),
-      handled,
+      starts,
       event: (name) =>
         new Promise((resolve) => {
           if (seen.has(name)) resolve();
@@ -97,22 +98,24 @@ async function measure(shards: number, deploys: number, progress: (line: string)
     await old?.process.stop();
     await next.event("bot.ready");
     await milliseconds(SETTLE_MS);
-    const last = Math.max(...[...(old?.handled.values() ?? [])].flat());
-    gaps.push(Math.min(...[...next.handled.values()].flat()) - last);
+    const last = Math.max(...(old?.starts ?? []).map(({ at }) => at));
+    gaps.push(Math.min(...next.starts.map(({ at }) => at)) - last);
     progress(`${shards} shards, deploy ${deploy + 1}: ${gaps.at(-1)} ms`);
   }
   over = true;
   await traffic;
   await milliseconds(SETTLE_MS);
   await tasks.at(-1)?.process.stop();
-  const times = sent.map((id) => tasks.reduce((sum, { handled }) => sum + (handled.get(id)?.length ?? 0), 0));
+  const { lost, doubled } = tally(
+    sent,
+    tasks.flatMap(({ starts }) => starts),
+  );
   const spent = discord.counts.identifies - shards;
   await discord.stop();
   tables.close();
   const sorted = gaps.sort((one, other) => one - other);
   const quantile = (share: number): number =>
     sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0;
-  const lost = times.filter((count) => count === 0).length;
-  const doubled = times.filter((count) => count > 1).length;
-  return `| ${[shards, deploys, quantile(0.5), quantile(0.99), sent.length, lost, doubled, spent].join(" | ")} |`;
+  const cells = [shards, deploys, quantile(0.5), quantile(0.99), sent.length, lost.length, doubled.length, spent];
+  return `| ${cells.join(" | ")} |`;
 }
