@@ -279,7 +279,7 @@ export class Dispatcher {
         this.#limited(entry, verdict.scope, verdict.retryAfterMs, now, numbers);
         return;
       case "edge": {
-        edge.hit(call, now, status, verdict.retryAfterMs);
+        edge.hit(call, now, status, verdict.retryAfterMs, this.#inFlight);
         const error = edge.refusal(call, now, status);
         if (error !== undefined) this.fail(call, error);
         else this.#scheduler.again(entry, now, now);

@@ -9,6 +9,9 @@
 // - one sent before it may have passed before the ban began, as it does whenever a busy address gets banned. Once all
 //   that was under way is back, none of it blocked, that is reason enough; a ban of the address would have met some.
 // With nothing else under way there is no reason, and the rest waits for the first probe like the route itself.
+//
+// Everything waits from the first answer on; whether to call it the address's ban is settled a moment later, once what
+// was under way has said whose it is. A ban that another task with the same address has met counts at once.
 
 /** Why a probe's wait is what it is: the ban's own Retry-After, or a guess that grows. */
 const OBEYED_MS = 600_000;
@@ -18,6 +21,8 @@ const OBEYED_MS = 600_000;
 const FIRST_GAP_MS = 60_000;
 const LONGEST_GAP_MS = 1_800_000;
 const JITTER = 0.2;
+/** What was under way is back within this, or says nothing in time: an answer of the API's takes a fraction of a second. */
+const SETTLES_MS = 2_000;
 
 interface Ban {
   /** Monotonic ms of the first edge answer. */
@@ -40,6 +45,31 @@ interface WholeBan extends Ban {
   readonly sentAt: number;
   /** The first probe brought forward: no reason, once all that is under way is back, now, under way, or done with. */
   readonly early: "no" | "afterThese" | "now" | "asking" | "spent";
+  /** When it is called the address's at the latest; undefined once it is. */
+  readonly settlesAt: number | undefined;
+  /** As the edge named it. */
+  readonly retryAfterMs: number | undefined;
+  /** Known from another task alone. */
+  readonly heard: boolean;
+}
+
+/** An edge answer to a request. */
+export interface EdgeAnswer {
+  readonly route: string;
+  /** When the request was sent. */
+  readonly sentAt: number;
+  readonly retryAfterMs: number | undefined;
+  /** Other requests that were under way when it came. */
+  readonly othersUnderWay: number;
+}
+
+/** A ban of the address as tasks tell each other: lengths of time, since their clocks differ. */
+export interface ToldBan {
+  readonly sinceMs: number;
+  /** Absent: the edge named no end. */
+  readonly endsInMs?: number;
+  /** Until whoever met it asks again. */
+  readonly probeInMs: number;
 }
 
 /** The API let a request through. */
@@ -51,6 +81,10 @@ interface Pass {
 
 /** What to do next; the driver carries it out. */
 export type EdgeEffect =
+  /** Everything waits; whose ban it is will be settled. */
+  | { readonly kind: "suspected"; readonly route: string }
+  /** It was not the address's, and nobody was told that it was. */
+  | { readonly kind: "dismissed"; readonly route: undefined }
   | { readonly kind: "banned"; readonly route: string | undefined; readonly retryAfterMs: number | undefined }
   | { readonly kind: "extended"; readonly route: string | undefined }
   | { readonly kind: "cleared"; readonly route: string | undefined; readonly bannedForMs: number };
@@ -69,9 +103,14 @@ export class EdgeBreaker {
   #lastPass: Pass | undefined;
   #otherPass: Pass | undefined;
 
-  /** Whether the whole address is banned. */
+  /** Whether everything waits: the whole address is banned, or may be. */
   get banned(): boolean {
     return this.#whole !== undefined;
+  }
+
+  /** Whether it is not settled yet that what everything waits for is the address's ban. */
+  get suspected(): boolean {
+    return this.#whole?.settlesAt !== undefined;
   }
 
   /** The routes that are banned while others pass. */
@@ -79,7 +118,7 @@ export class EdgeBreaker {
     return [...this.#routes].filter(([, ban]) => ban.quiet === undefined).map(([route]) => route);
   }
 
-  /** The ban that callers hear of: the address's, or the first route's. */
+  /** The ban that callers hear of: the address's, suspected or settled, or the first route's. */
   get current(): { readonly route: string | undefined; readonly since: number; readonly until: number } | undefined {
     const [route] = this.routes;
     const ban = this.#whole ?? (route === undefined ? undefined : this.#routes.get(route));
@@ -90,11 +129,10 @@ export class EdgeBreaker {
   /** Whether a request on this route may go. */
   gate(now: number, route: string): EdgeGate {
     if (this.#whole !== undefined) {
-      const { route: blocked, early } = this.#whole;
+      const { route: blocked, early, settlesAt } = this.#whole;
       // Whether the others may go is known in a moment.
-      if (blocked !== undefined && blocked !== route && early !== "no" && early !== "spent") {
-        return { kind: "shut", until: now, whole: true };
-      }
+      const undecided = settlesAt !== undefined || (early !== "no" && early !== "spent");
+      if (blocked !== undefined && blocked !== route && undecided) return { kind: "shut", until: now, whole: true };
       return { kind: "shut", until: Math.max(closedUntil(this.#whole), now), whole: true };
     }
     const ban = this.#routes.get(route);
@@ -121,8 +159,9 @@ export class EdgeBreaker {
     this.#whole = { ...this.#whole, probing: true, early: this.#whole.early === "now" ? "asking" : "spent" };
   }
 
-  /** An edge answer to a request on `route`, sent at `sentAt`. */
-  hit(now: number, route: string, sentAt: number, retryAfterMs: number | undefined, random: number): EdgeEffect {
+  /** The edge answered a request. */
+  hit(now: number, answer: EdgeAnswer, random: number): EdgeEffect {
+    const { route, sentAt, retryAfterMs, othersUnderWay } = answer;
     const routeBan = this.#routes.get(route);
     if (this.#whole === undefined && routeBan !== undefined) {
       const failed = routeBan.failed + (routeBan.probing ? 1 : 0);
@@ -132,25 +171,48 @@ export class EdgeBreaker {
     if (this.#whole === undefined) {
       const ban = { since: now, ...wait(now, retryAfterMs, 0, random) };
       const other = this.#lastPass?.route === route ? this.#otherPass : this.#lastPass;
-      this.#whole = { ...ban, route, sentAt, early: other !== undefined && other.sentAt > sentAt ? "now" : "no" };
-      return { kind: "banned", route: undefined, retryAfterMs };
+      const early = other !== undefined && other.sentAt > sentAt ? "now" : "no";
+      const tells = othersUnderWay > 0 || early === "now";
+      // Before its own probe it is told in any case.
+      const settlesAt = tells ? Math.min(now + SETTLES_MS, ban.probeAt) : undefined;
+      this.#whole = { ...ban, route, sentAt, early, settlesAt, retryAfterMs, heard: false };
+      return tells ? { kind: "suspected", route } : { kind: "banned", route: undefined, retryAfterMs };
     }
     // Others that were in flight meet the same ban: a longer Retry-After counts, and a second route makes it the address's.
     const again = wait(now, retryAfterMs, this.#whole.failed, random);
     const longer = (again.endsAt ?? 0) > (this.#whole.endsAt ?? 0);
     this.#whole = {
       ...this.#whole,
-      ...(longer ? { endsAt: again.endsAt, probeAt: Math.max(again.probeAt, this.#whole.probeAt) } : {}),
+      ...(longer ? { endsAt: again.endsAt, probeAt: Math.max(again.probeAt, this.#whole.probeAt), retryAfterMs } : {}),
       ...(this.#whole.route === route ? {} : { route: undefined, early: "spent" }),
+      heard: false,
     };
-    return { kind: "extended", route: undefined };
+    return this.#whole.route === undefined ? this.#settled() : { kind: "extended", route: undefined };
+  }
+
+  /** When `settle` is due, should nothing decide it before. */
+  settlesAt(): number | undefined {
+    return this.#whole?.settlesAt;
+  }
+
+  /** Nothing has spoken for the address in time: it counts as banned. */
+  settle(): readonly EdgeEffect[] {
+    return this.#whole?.settlesAt === undefined ? [] : [this.#settled()];
+  }
+
+  #settled(): EdgeEffect {
+    const whole = this.#whole;
+    if (whole?.settlesAt === undefined) return { kind: "extended", route: undefined };
+    this.#whole = { ...whole, settlesAt: undefined };
+    return { kind: "banned", route: undefined, retryAfterMs: whole.retryAfterMs };
   }
 
   /** The probe met the edge again. */
   probeFailed(now: number, retryAfterMs: number | undefined, random: number): EdgeEffect | undefined {
     if (this.#whole === undefined) return undefined;
-    this.#whole = { ...this.#whole, ...wait(now, retryAfterMs, this.#whole.failed + 1, random), early: "spent" };
-    return { kind: "extended", route: undefined };
+    const again = wait(now, retryAfterMs, this.#whole.failed + 1, random);
+    this.#whole = { ...this.#whole, ...again, early: "spent", heard: false };
+    return this.#settled();
   }
 
   /** The probe failed without meeting the edge: a reset, a timeout. It says nothing; ask again after the first gap. */
@@ -171,11 +233,13 @@ export class EdgeBreaker {
       this.#routes.set(route, { ...ban, probing: false, probeAt: now + jittered(FIRST_GAP_MS, random) });
   }
 
-  /** Nothing that was sent is under way any more; whether the next probe's time has changed by it. */
-  allBack(): boolean {
-    if (this.#whole?.early !== "afterThese" || this.#whole.probing) return false;
-    this.#whole = { ...this.#whole, early: "now" };
-    return true;
+  /** Nothing that was sent is under way any more: what of it passed, if any did, is all that speaks for the address. */
+  allBack(): readonly EdgeEffect[] {
+    const whole = this.#whole;
+    if (whole === undefined || whole.probing) return [];
+    if (whole.early === "no") return this.settle();
+    if (whole.early === "afterThese") this.#whole = { ...whole, early: "now" };
+    return [];
   }
 
   /** The API answered a request on `route` that was sent at `sentAt`. */
@@ -195,6 +259,40 @@ export class EdgeBreaker {
     return [];
   }
 
+  /** What the other tasks with this address should know: a ban of it that this one has met itself. */
+  told(now: number): ToldBan | undefined {
+    const whole = this.#whole;
+    if (whole === undefined || whole.settlesAt !== undefined || whole.heard) return undefined;
+    const { since, endsAt, probeAt } = whole;
+    const ends = endsAt === undefined || endsAt <= now ? {} : { endsInMs: endsAt - now };
+    return { sinceMs: now - since, ...ends, probeInMs: Math.max(0, probeAt - now) };
+  }
+
+  /**
+   * Another task has met the ban and will ask first.
+   * @param lateMs how much later this one asks, should nothing be heard of that; Infinity: the other waits for this one.
+   */
+  hear(now: number, { sinceMs, endsInMs, probeInMs }: ToldBan, lateMs: number): readonly EdgeEffect[] {
+    const heardEnd = endsInMs === undefined ? undefined : now + endsInMs;
+    const probeAt = now + probeInMs + (lateMs === Infinity ? 0 : lateMs);
+    const whole = this.#whole;
+    if (whole === undefined) {
+      const since = now - sinceMs;
+      const known = { route: undefined, sentAt: now, early: "spent", settlesAt: undefined, heard: true } as const;
+      this.#whole = { since, failed: 0, endsAt: heardEnd, probeAt, probing: false, retryAfterMs: endsInMs, ...known };
+      return [{ kind: "banned", route: undefined, retryAfterMs: endsInMs }];
+    }
+    const endsAt = heardEnd === undefined ? whole.endsAt : Math.max(heardEnd, whole.endsAt ?? 0);
+    const later = lateMs === Infinity ? whole.probeAt : Math.max(whole.probeAt, probeAt);
+    this.#whole = { ...whole, endsAt, probeAt: later, route: undefined, early: "spent" };
+    return this.settle();
+  }
+
+  /** The others that told of a ban tell of none any more. */
+  unheard(now: number): readonly EdgeEffect[] {
+    return this.#whole?.heard && !this.#whole.probing ? this.#narrow(now, this.#whole) : [];
+  }
+
   #remember(route: string, sentAt: number): void {
     const last = this.#lastPass;
     if (last?.route === route) {
@@ -208,7 +306,10 @@ export class EdgeBreaker {
   /** The address passes. A ban that only one route met, and whose end is not reached, stays with that route. */
   #narrow(now: number, whole: WholeBan): readonly EdgeEffect[] {
     this.#whole = undefined;
-    const cleared: EdgeEffect = { kind: "cleared", route: undefined, bannedForMs: now - whole.since };
+    const cleared: EdgeEffect =
+      whole.settlesAt === undefined
+        ? { kind: "cleared", route: undefined, bannedForMs: now - whole.since }
+        : { kind: "dismissed", route: undefined };
     if (whole.route === undefined) return [cleared];
     const { since, failed, endsAt } = whole;
     if (endsAt !== undefined && endsAt <= now) {

@@ -9,10 +9,18 @@ import type { Message } from "./message.ts";
 import type { Exchange, Flight, Transport } from "./transport.ts";
 import { judge } from "./verdict.ts";
 
-/** What the runtime is told; times in milliseconds since 1970. `route` is null while the whole address is banned. */
+/**
+ * What the runtime is told; times in milliseconds since 1970. `suspected`: for a moment everything waits as it does when
+ * the address is banned, until it is clear whether it is. `route` is null unless one route alone is banned.
+ */
 export type EdgeState =
   | { readonly state: "clear" }
-  | { readonly state: "banned"; readonly sinceWall: number; readonly untilWall: number; readonly route: string | null };
+  | {
+      readonly state: "suspected" | "banned";
+      readonly sinceWall: number;
+      readonly untilWall: number;
+      readonly route: string | null;
+    };
 
 /** How long a call may silently wait for a ban to end; an interaction's token dies 3 s after it came. */
 const PATIENCE_MS = { interaction: 2000, user: 30_000, background: 30_000 } as const;
@@ -38,6 +46,8 @@ export class EdgeWatch {
   onBanned: () => void = () => {};
   onCleared: () => void = () => {};
   #timer: Cancel | undefined;
+  /** Of the last edge answer. */
+  #status: number | null = null;
   #flight: Flight | undefined;
   #stopped = false;
 
@@ -47,7 +57,7 @@ export class EdgeWatch {
     options.telemetry.level("EdgeBannedRoutes", 0);
   }
 
-  /** Whether the whole address is banned. */
+  /** Whether everything waits: the whole address is banned, or may be. */
   get banned(): boolean {
     return this.#breaker.banned;
   }
@@ -63,7 +73,7 @@ export class EdgeWatch {
     const text = (at: number | undefined): string | null =>
       at === undefined ? null : new Date(this.#wall(at)).toISOString();
     return {
-      state: this.#breaker.banned ? "banned" : "clear",
+      state: this.#breaker.banned && !this.#breaker.suspected ? "banned" : "clear",
       since: text(current?.since),
       until: text(current?.until),
       routes: this.#breaker.routes,
@@ -93,21 +103,22 @@ export class EdgeWatch {
     return this.refusal(call, now) ?? { until: Math.max(gate.until, now + 250) };
   }
 
-  /** An edge answer. */
-  hit(call: Call, now: number, status: number, retryAfterMs: number | undefined): void {
-    const effect = this.#breaker.hit(now, call.route.name, call.sentAt, retryAfterMs, this.#options.random());
-    this.#apply([effect], status);
+  /** An edge answer; `othersUnderWay` requests were in flight besides. */
+  hit(call: Call, now: number, status: number, retryAfterMs: number | undefined, othersUnderWay: number): void {
+    this.#status = status;
+    const answer = { route: call.route.name, sentAt: call.sentAt, retryAfterMs, othersUnderWay };
+    this.#apply([this.#breaker.hit(now, answer, this.#options.random())]);
   }
 
   /** An answer of the API. */
   passed(call: Call, now: number): void {
     const effects = this.#breaker.passed(now, call.route.name, call.sentAt);
-    if (effects.length > 0 || this.#breaker.banned) this.#apply(effects, null);
+    if (effects.length > 0 || this.#breaker.banned) this.#apply(effects);
   }
 
   /** Nothing is under way any more. */
   allBack(): void {
-    if (this.#breaker.allBack()) this.#arm();
+    if (this.#breaker.banned) this.#apply(this.#breaker.allBack());
   }
 
   /** A request on a route ended without any answer: if it was the route's probe, the next may be. */
@@ -126,7 +137,7 @@ export class EdgeWatch {
     return Math.ceil(clock.wall() + at - clock.now());
   }
 
-  #apply(effects: readonly EdgeEffect[], status: number | null): void {
+  #apply(effects: readonly EdgeEffect[]): void {
     const { clock, telemetry } = this.#options;
     for (const effect of effects) {
       const route = effect.route ?? null;
@@ -138,7 +149,7 @@ export class EdgeWatch {
           via: "rest",
           route,
           address: this.#address,
-          status,
+          status: this.#status,
           until: new Date(this.#wall(until.kind === "shut" ? until.until : clock.now())).toISOString(),
           retryAfterMs: effect.retryAfterMs === undefined ? null : Math.round(effect.retryAfterMs),
         });
@@ -153,30 +164,38 @@ export class EdgeWatch {
         current === undefined
           ? { state: "clear" }
           : {
-              state: "banned",
+              state: this.#breaker.suspected ? "suspected" : "banned",
               sinceWall: this.#wall(current.since),
               untilWall: this.#wall(current.until),
               route: current.route ?? null,
             },
       );
       if (effects.some((effect) => effect.kind === "banned")) telemetry.flush();
-      if (effects.some((effect) => effect.kind !== "cleared")) this.onBanned();
+      if (effects.some(({ kind }) => kind !== "cleared" && kind !== "dismissed")) this.onBanned();
     }
     this.#arm();
-    if (effects.some((effect) => effect.kind === "cleared")) this.onCleared();
+    if (effects.some(({ kind }) => kind === "cleared" || kind === "dismissed")) this.onCleared();
   }
 
   #arm(): void {
     this.#timer?.();
     this.#timer = undefined;
-    const at = this.#breaker.probeAt();
-    if (at === undefined || this.#stopped) return;
-    this.#timer = this.#options.clock.schedule(Math.max(at - this.#options.clock.now(), 0), () => this.#probe());
+    if (this.#stopped) return;
+    const { clock } = this.#options;
+    const probeAt = this.#breaker.probeAt() ?? Infinity;
+    const settlesAt = this.#breaker.settlesAt() ?? Infinity;
+    const due = Math.min(probeAt, settlesAt);
+    if (due === Infinity) return;
+    this.#timer = clock.schedule(Math.max(due - clock.now(), 0), () => {
+      if (settlesAt <= probeAt) this.#apply(this.#breaker.settle());
+      else this.#probe();
+    });
   }
 
   #probe(): void {
     const { telemetry, transport, probeHeaders } = this.#options;
     this.#breaker.probing();
+    this.#arm();
     telemetry.count("Requests");
     this.#flight = transport.send(PROBE, probeHeaders(), (exchange) => this.#probed(exchange));
   }
@@ -199,11 +218,12 @@ export class EdgeWatch {
     }
     const verdict = judge({ status: exchange.status, headers: exchange.headers, json, authenticated: false });
     if (verdict.kind === "edge") {
+      this.#status = exchange.status;
       const effect = this.#breaker.probeFailed(now, verdict.retryAfterMs, random);
-      this.#apply(effect === undefined ? [] : [effect], exchange.status);
+      this.#apply(effect === undefined ? [] : [effect]);
     } else if (verdict.kind === "serverError" || json === undefined) {
       this.#breaker.probeLost(now, random);
       this.#arm();
-    } else this.#apply(this.#breaker.probePassed(now), exchange.status);
+    } else this.#apply(this.#breaker.probePassed(now));
   }
 }

@@ -3,7 +3,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Bucket } from "../../../bot/rest/bucket.ts";
-import { EdgeBreaker } from "../../../bot/rest/edge.ts";
+import { type EdgeAnswer, EdgeBreaker } from "../../../bot/rest/edge.ts";
 import { GlobalLimit, InvalidBudget } from "../../../bot/rest/governor.ts";
 import { Agenda } from "../../../bot/rest/queue.ts";
 import { RetryBudget, retryDelay } from "../../../bot/rest/retry.ts";
@@ -227,9 +227,12 @@ describe("InvalidBudget", () => {
 describe("EdgeBreaker", () => {
   const ROUTE = "POST /a";
   const OTHER = "GET /b";
-  const banned = (retryAfterMs: number | undefined): EdgeBreaker => {
+  const answer = (retryAfterMs: number | undefined, given: Partial<EdgeAnswer> = {}): EdgeAnswer => {
+    return { route: ROUTE, sentAt: 900, retryAfterMs, othersUnderWay: 0, ...given };
+  };
+  const banned = (retryAfterMs: number | undefined, othersUnderWay = 0): EdgeBreaker => {
     const breaker = new EdgeBreaker();
-    breaker.hit(1000, ROUTE, 900, retryAfterMs, 0);
+    breaker.hit(1000, answer(retryAfterMs, { othersUnderWay }), 0);
     return breaker;
   };
 
@@ -298,24 +301,24 @@ describe("EdgeBreaker", () => {
     expect(breaker.passed(1100, OTHER, 850)).toEqual([]);
     expect(breaker.banned).toBe(true);
     expect(breaker.probeAt()).toBe(31_000);
-    expect(breaker.allBack()).toBe(true);
+    breaker.allBack();
     expect(breaker.probeAt()).toBe(0);
     breaker.probing();
     breaker.probeFailed(1150, 30_000, 0);
     expect(breaker.probeAt()).toBe(31_150);
     breaker.passed(1200, OTHER, 860);
-    expect(breaker.allBack()).toBe(false);
+    breaker.allBack();
     expect(breaker.probeAt()).toBe(31_150);
   });
 
   it("asks nothing early when another met the edge too, or nothing else was under way", () => {
     const busy = banned(30_000);
     busy.passed(1100, OTHER, 850);
-    busy.hit(1110, "GET /c", 860, 30_000, 0);
-    expect(busy.allBack()).toBe(false);
+    busy.hit(1110, answer(30_000, { route: "GET /c", sentAt: 860 }), 0);
+    busy.allBack();
     expect(busy.probeAt()).toBe(31_110);
     const quiet = banned(undefined);
-    expect(quiet.allBack()).toBe(false);
+    quiet.allBack();
     expect(quiet.probeAt()).toBe(61_000);
   });
 
@@ -327,14 +330,15 @@ describe("EdgeBreaker", () => {
     const breaker = new EdgeBreaker();
     breaker.passed(980, route, sentAt);
     breaker.passed(990, ROUTE, 960);
-    const effect = breaker.hit(1000, ROUTE, 900, 30_000, 0);
-    expect(effect).toEqual({ kind: "banned", route: undefined, retryAfterMs: 30_000 });
+    const effect = breaker.hit(1000, answer(30_000), 0);
+    const known = { kind: "banned", route: undefined, retryAfterMs: 30_000 };
+    expect(effect).toEqual(asks ? { kind: "suspected", route: ROUTE } : known);
     expect(breaker.probeAt()).toBe(asks ? 0 : 31_000);
   });
 
   it("does not narrow once two routes met the edge", () => {
     const breaker = banned(30_000);
-    breaker.hit(1050, OTHER, 940, 30_000, 0);
+    breaker.hit(1050, answer(30_000, { route: OTHER, sentAt: 940 }), 0);
     expect(breaker.passed(1100, "GET /c", 990)).toEqual([]);
     expect(breaker.banned).toBe(true);
   });
@@ -345,9 +349,116 @@ describe("EdgeBreaker", () => {
     breaker.probing();
     breaker.probePassed(1150);
     breaker.routeProbing(ROUTE);
-    expect(breaker.hit(70_000, ROUTE, 69_000, undefined, 0)).toEqual({ kind: "extended", route: ROUTE });
+    const again = breaker.hit(70_000, answer(undefined, { sentAt: 69_000 }), 0);
+    expect(again).toEqual({ kind: "extended", route: ROUTE });
     expect(breaker.banned).toBe(false);
     expect(breaker.gate(100_000, ROUTE)).toMatchObject({ kind: "shut", until: 70_000 + 120_000 });
+  });
+});
+
+describe("EdgeBreaker, before it is settled whose ban it is", () => {
+  const ROUTE = "POST /a";
+  const OTHER = "GET /b";
+  const ADDRESS = { kind: "banned", route: undefined, retryAfterMs: 30_000 };
+  const met = (route = ROUTE, sentAt = 900, retryAfterMs = 30_000): EdgeAnswer => {
+    return { route, sentAt, retryAfterMs, othersUnderWay: 2 };
+  };
+  const suspecting = (retryAfterMs = 30_000): EdgeBreaker => {
+    const breaker = new EdgeBreaker();
+    expect(breaker.hit(1000, met(ROUTE, 900, retryAfterMs), 0)).toEqual({ kind: "suspected", route: ROUTE });
+    return breaker;
+  };
+
+  it("lets everything wait, refuses only what the edge has refused", () => {
+    const breaker = suspecting();
+    expect(breaker.banned).toBe(true);
+    expect(breaker.gate(1001, OTHER)).toEqual({ kind: "shut", until: 1001, whole: true });
+    expect(breaker.gate(1001, ROUTE)).toEqual({ kind: "shut", until: 31_000, whole: true });
+    expect(breaker.told(1001)).toBeUndefined();
+  });
+
+  it.each<readonly [string, (breaker: EdgeBreaker) => readonly unknown[]]>([
+    ["nothing came back in time", (breaker) => breaker.settle()],
+    ["all came back, none of it passed", (breaker) => breaker.allBack()],
+    ["another route met it, too", (breaker) => [breaker.hit(1100, met(OTHER), 0)]],
+    [
+      "the early probe met it, too",
+      (breaker) => {
+        breaker.passed(1100, OTHER, 950);
+        breaker.probing();
+        return [breaker.probeFailed(1200, 30_000, 0)];
+      },
+    ],
+    ["another task has met it", (breaker) => breaker.hear(1100, { sinceMs: 0, probeInMs: 60_000 }, 10_000)],
+  ])("it is the address's when %s", (_, happens) => {
+    const breaker = suspecting();
+    expect(happens(breaker)).toEqual([ADDRESS]);
+    expect(breaker.suspected).toBe(false);
+    expect(breaker.settle()).toEqual([]);
+    expect(breaker.gate(1500, OTHER)).toMatchObject({ kind: "shut", until: expect.any(Number) });
+    expect(breaker.told(1500)).toMatchObject({ sinceMs: 500 });
+  });
+
+  it("settles within two seconds, and before its own probe", () => {
+    expect(suspecting().settlesAt()).toBe(3000);
+    expect(suspecting(1000).settlesAt()).toBe(2000);
+  });
+
+  it("is the route's alone when the others pass: nobody hears of the address", () => {
+    const breaker = suspecting();
+    breaker.passed(1100, OTHER, 850);
+    breaker.allBack();
+    breaker.probing();
+    expect(breaker.probePassed(1150)).toEqual([
+      { kind: "dismissed", route: undefined },
+      { kind: "banned", route: ROUTE, retryAfterMs: 29_850 },
+    ]);
+    expect(breaker.gate(1151, OTHER)).toEqual({ kind: "open" });
+  });
+});
+
+describe("EdgeBreaker, hearing of other tasks", () => {
+  const ROUTE = "POST /a";
+  const met: EdgeAnswer = { route: ROUTE, sentAt: 900, retryAfterMs: undefined, othersUnderWay: 0 };
+
+  it("waits for what another has met, and asks later than that one", () => {
+    const breaker = new EdgeBreaker();
+    const told = { sinceMs: 4000, endsInMs: 3_600_000, probeInMs: 56_000 };
+    expect(breaker.hear(10_000, told, 10_000)).toEqual([{ kind: "banned", route: undefined, retryAfterMs: 3_600_000 }]);
+    expect(breaker.gate(10_001, ROUTE)).toMatchObject({ kind: "shut", whole: true });
+    expect(breaker.probeAt()).toBe(10_000 + 56_000 + 10_000);
+    // Each beat of the other's puts it off again.
+    breaker.hear(70_000, { ...told, probeInMs: 115_000 }, 10_000);
+    expect(breaker.probeAt()).toBe(70_000 + 115_000 + 10_000);
+    expect(breaker.told(80_000)).toBeUndefined();
+    expect(breaker.unheard(90_000)).toEqual([{ kind: "cleared", route: undefined, bannedForMs: 84_000 }]);
+    expect(breaker.gate(90_001, ROUTE)).toEqual({ kind: "open" });
+  });
+
+  it("asks itself once nobody tells of asking, and tells the others then", () => {
+    const breaker = new EdgeBreaker();
+    breaker.hear(0, { sinceMs: 0, probeInMs: 60_000 }, 10_000);
+    breaker.probing();
+    expect(breaker.unheard(70_001)).toEqual([]);
+    breaker.probeFailed(70_050, undefined, 0);
+    expect(breaker.told(70_060)).toEqual({ sinceMs: 70_060, probeInMs: 119_990 });
+  });
+
+  it("keeps what it has met itself, whatever the others stop telling", () => {
+    const breaker = new EdgeBreaker();
+    breaker.hear(0, { sinceMs: 0, probeInMs: 60_000 }, 10_000);
+    breaker.hit(1000, met, 0);
+    expect(breaker.unheard(2000)).toEqual([]);
+    expect(breaker.banned).toBe(true);
+  });
+
+  it("puts its own asking off for one that goes before it, and for none that waits for it", () => {
+    const breaker = new EdgeBreaker();
+    breaker.hit(1000, met, 0);
+    breaker.hear(2000, { sinceMs: 0, probeInMs: 90_000 }, Infinity);
+    expect(breaker.probeAt()).toBe(61_000);
+    breaker.hear(2000, { sinceMs: 0, probeInMs: 90_000 }, 10_000);
+    expect(breaker.probeAt()).toBe(102_000);
   });
 });
 

@@ -81,8 +81,6 @@ export const ADDRESS_DRILLS: readonly Drill[] = [
     name: "edge ban of one route",
     fault: "the edge blocks the route of replies; another route passes",
     alarm: "EdgeBannedRoutes",
-    // The first answer of the edge looks like a ban of the address, until what is under way on the other route comes back.
-    also: ["EdgeBanned"],
     names: [{ event: "edge.banned", fields: { via: "rest", route: LOGGED_REPLIES, address: ADDRESS } }],
     quietMs: 2 * MINUTE_MS,
     exceptions: () => [
