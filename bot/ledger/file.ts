@@ -1,16 +1,16 @@
 // A ledger in a directory: one JSON file for each kind of record, each replaced as a whole or not at all.
 
 import { createHash, randomUUID } from "node:crypto";
-import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { open, readFile, rename, rm } from "node:fs/promises";
 import path from "node:path";
 import { codeOf, failed } from "./fileFaults.ts";
 import { createFileValues } from "./fileValues.ts";
 import type { Ledger } from "./ledger.ts";
 import { LedgerError } from "./ledgerError.ts";
+import { makeDirectory } from "./makeDirectory.ts";
 import { newerSessions, type Reader, readRefusal, readSessions, readStarts, withStart } from "./records.ts";
 
 // Session ids and hashes are for the bot's user alone.
-const DIRECTORY_MODE = 0o700;
 const FILE_MODE = 0o600;
 
 interface RecordFile<Value> {
@@ -112,7 +112,7 @@ export function createFileLedger(directory: string): Ledger {
 
 /** Replaces a file so that a crash or a power cut leaves the old text or the new one, never a part of it. */
 async function write(directory: string, file: string, text: string): Promise<void> {
-  await mkdir(directory, { recursive: true, mode: DIRECTORY_MODE });
+  await makeDirectory(directory);
   const draft = `${file}.${randomUUID()}.tmp`;
   try {
     const handle = await open(draft, "wx", FILE_MODE);

@@ -4,6 +4,7 @@ import { LedgerError } from "./ledgerError.ts";
 
 /** What a person does about an error of the file system, by its code. */
 const FIXES: Readonly<Record<string, string>> = {
+  ENOENT: "name a directory in LEDGER=file:DIR that can be made",
   EACCES: "give the bot's user the right to read and write there",
   EPERM: "give the bot's user the right to read and write there",
   EROFS: "mount a writable volume there",

@@ -1,12 +1,12 @@
 // A ledger's values as files: one each, so that a claim is one step of the file system, between processes as well.
 
 import { createHash, randomUUID } from "node:crypto";
-import { link, mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { link, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { codeOf, failed } from "./fileFaults.ts";
 import { MOST_VALUES, type Values } from "./ledger.ts";
+import { makeDirectory } from "./makeDirectory.ts";
 
-const DIRECTORY_MODE = 0o700;
 const FILE_MODE = 0o600;
 // A sweep looks at each file once; so many writes apart it costs little, and the directory cannot grow by more.
 const SWEEP_EVERY = 1_000;
@@ -45,7 +45,7 @@ export function createFileValues(directory: string): Values {
     const file = fileOf(kept.key);
     const beside = `${file}.${randomUUID()}.tmp`;
     try {
-      await mkdir(directory, { recursive: true, mode: DIRECTORY_MODE });
+      await makeDirectory(directory);
       await writeFile(beside, JSON.stringify(kept), { mode: FILE_MODE });
       await utimes(beside, kept.expiresAt / 1_000, kept.expiresAt / 1_000);
       return await publish(beside, file);

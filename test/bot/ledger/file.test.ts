@@ -209,6 +209,13 @@ describe("a place that refuses", () => {
     await expect(open(directory).writeSessions([session()])).rejects.toMatchObject(wanted);
   });
 
+  it.runIf(existsSync("/proc/self"))("is named with the fix: a place that takes no directories", async () => {
+    const error = await open("/proc/mooring")
+      .recordStart(1)
+      .catch((refused: unknown) => refused);
+    expect(error).toMatchObject({ kind: "unwritable", message: expect.stringMatching(/ENOENT.*name a directory/) });
+  });
+
   it("is named with the fix: a directory where the file should be", async () => {
     const directory = freshDirectory();
     mkdirSync(path.join(directory, "sessions.json"), { recursive: true });
