@@ -53,8 +53,17 @@ export default async function mooring() {
     id: nat.kind === "gateway" ? nat.natGatewayId : nat.instanceId,
   }));
   const rules = [
-    ...botRules({ ...settings, hasUpstream: secrets.upstreamKeys !== undefined }),
-    ...platformRules<pulumi.Output<string>>({ name, logGroup: logGroupName, nats }),
+    ...botRules({
+      ...settings,
+      hasUpstream: secrets.upstreamKeys !== undefined,
+      asksForContent: settings.variables.CHAT_CHANNELS !== undefined,
+    }),
+    ...platformRules<pulumi.Output<string>>({
+      name,
+      logGroup: logGroupName,
+      nats,
+      undelivered: paging.undelivered?.name,
+    }),
     ...eventRules(name),
   ];
   const alarms = new Alarms(name, {
@@ -127,7 +136,7 @@ export default async function mooring() {
     eventLogGroup: events.logGroupName,
     pageTopic: paging.topics.page,
     notifyTopic: paging.topics.notify,
-    undeliveredPages: paging.undelivered ?? "no queue: pagerUrl is not set",
+    undeliveredPages: paging.undelivered?.url ?? "no queue: pagerUrl is not set",
     dashboard: settings.dashboard ? name : "none, see the setting dashboard",
     repositoryUrl: image.repositoryUrl,
     cluster: service.clusterName,

@@ -18,8 +18,11 @@ export type StaticEgressArgs = Pick<
   | "natImageName"
   | "egressSlots"
   | "egressSlot"
+  | "egressProxyPort"
   | "protectAddresses"
 >;
+
+const HTTPS = 443;
 
 /** What carries one zone's traffic out; its alarms are named by the zone, so that a rotation updates them in place. */
 export type NatOfZone =
@@ -210,6 +213,9 @@ export class StaticEgress extends pulumi.ComponentResource {
       );
     }
 
+    const open = (port: number, description: string) => {
+      return { description, protocol: "tcp", fromPort: port, toPort: port, cidrBlocks: ["0.0.0.0/0"] };
+    };
     const taskGroup = new aws.ec2.SecurityGroup(
       `${name}-task`,
       {
@@ -217,7 +223,8 @@ export class StaticEgress extends pulumi.ComponentResource {
         description: "The bot's tasks: nothing comes in; HTTPS and DNS go out",
         ingress: [],
         egress: [
-          { description: "Discord and AWS", protocol: "tcp", fromPort: 443, toPort: 443, cidrBlocks: ["0.0.0.0/0"] },
+          open(HTTPS, "Discord and AWS"),
+          ...(args.egressProxyPort === HTTPS ? [] : [open(args.egressProxyPort, "the proxy")]),
           { description: "DNS", protocol: "udp", fromPort: 53, toPort: 53, cidrBlocks: [args.vpcCidr] },
           { description: "DNS, long answers", protocol: "tcp", fromPort: 53, toPort: 53, cidrBlocks: [args.vpcCidr] },
         ],

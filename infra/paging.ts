@@ -24,7 +24,7 @@ const UNDELIVERED_SECONDS = 14 * 86_400;
 
 export class Paging extends pulumi.ComponentResource {
   /** Where pages wait that the pager did not take within the hour that SNS tries, if there is a pager. */
-  readonly undelivered: pulumi.Output<string> | undefined;
+  readonly undelivered: { readonly name: pulumi.Output<string>; readonly url: pulumi.Output<string> } | undefined;
   readonly topics: Readonly<Record<Severity, pulumi.Output<string>>>;
 
   constructor(name: string, args: PagingArgs, options?: pulumi.ComponentResourceOptions) {
@@ -110,7 +110,7 @@ export class Paging extends pulumi.ComponentResource {
         },
         child,
       );
-      this.undelivered = undelivered.url;
+      this.undelivered = { name: undelivered.name, url: undelivered.url };
       new aws.sns.TopicSubscription(
         `${name}-page-pager`,
         // The SNS envelope is what such a service parses, so raw delivery stays off.

@@ -36,6 +36,7 @@ const milliseconds = <Where extends Reach>(reach: Where, meaning: string) =>
 export const METRICS = {
   Heartbeat: counter("published", "1 with every line: the bot runs and its lines reach CloudWatch"),
   Fatal: level("published", "1 while Discord refuses the bot and a person must act"),
+  IntentsDropped: level("published", "intents that Discord does not grant and the bot does without"),
   LogErrors: counter("published", "log lines at error or above"),
 
   EdgeBanned: level("published", "1 while Discord's edge blocks this address for REST or the gateway"),
@@ -75,12 +76,11 @@ export const METRICS = {
   HandlersWaiting: level("logged", "events waiting for a handler"),
   LoopLagMilliseconds: milliseconds("logged", "how late the process's timers ran"),
 
-  UpstreamKeysExhausted: level(
+  UpstreamKeysSpent: level(
     "published",
-    "1 while every key of the model's provider is spent: questions get no answer",
+    "share of the keys of the model's provider that are spent or refused now; at 1 questions get no answer",
   ),
-  UpstreamKeysSpent: level("logged", "keys of the model's provider that are spent or refused now"),
-  UpstreamDown: level("logged", "1 while the model's provider fails and is only probed"),
+  UpstreamDown: level("published", "1 while the model's provider fails and is only probed"),
   UpstreamRequests: counter("logged", "requests sent to the model's provider"),
   UpstreamFailures: counter("logged", "requests to the model's provider that failed"),
   UpstreamTokens: counter("logged", "tokens that the model's provider counted"),

@@ -110,9 +110,8 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   let breaker: Breaker = CLOSED;
   /** The key in use, or null while all are spent. */
   let current: number | null = 0;
-  let loading: Promise<void> | undefined;
-  let saving = false;
-  let unsaved = false;
+  let saving: Promise<void> = Promise.resolve();
+  let nextSave: Promise<void> | undefined;
   let cancelLook: Cancel | undefined;
   options.signal?.addEventListener("abort", () => {
     cancelLook?.();
@@ -130,22 +129,24 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     }
   }
 
-  /** Keeps the counts; while one write is under way the next one waits, and takes the newest along. */
-  async function save(): Promise<void> {
-    unsaved = true;
-    if (saving) return;
-    saving = true;
-    while (unsaved) {
-      unsaved = false;
-      const kept = JSON.stringify(Object.fromEntries(names.map((name, index) => [name, stateOf(index)])));
-      const now = clock.wall();
-      try {
-        await values.write(KEPT_AS, kept, now, now + KEPT_MS);
-      } catch (error) {
-        telemetry.event("ledger.unreachable", { error: String(error) });
-      }
+  async function write(): Promise<void> {
+    const kept = JSON.stringify(Object.fromEntries(names.map((name, index) => [name, stateOf(index)])));
+    const now = clock.wall();
+    try {
+      await values.write(KEPT_AS, kept, now, now + KEPT_MS);
+    } catch (error) {
+      telemetry.event("ledger.unreachable", { error: String(error) });
     }
-    saving = false;
+  }
+
+  /** Resolves when the counts as they are now are kept, or cannot be. Whoever comes during a write shares the next one. */
+  function save(): Promise<void> {
+    nextSave ??= saving.then(() => {
+      nextSave = undefined;
+      saving = write();
+      return saving;
+    });
+    return nextSave;
   }
 
   /** Tells which key is in use now, and looks again when a spent one comes back. */
@@ -153,8 +154,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     const now = clock.wall();
     const choice = choose(states, quotas, now);
     const next = choice.kind === "key" ? choice.index : null;
-    telemetry.level("UpstreamKeysSpent", spentKeys(states, quotas, now));
-    telemetry.level("UpstreamKeysExhausted", next === null ? 1 : 0);
+    telemetry.level("UpstreamKeysSpent", spentKeys(states, quotas, now) / keys.length);
     if (next !== current) {
       const place = (index: number | null): number | null => (index === null ? null : index + 1);
       const until = choice.kind === "spent" ? new Date(choice.until).toISOString() : null;
@@ -273,9 +273,12 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     }
   }
 
+  // Told from the start, so that what was spent before it is known though nobody asks.
+  telemetry.level("UpstreamDown", 0);
+  const loading = load().then(() => void look("its quota is used up"));
+
   return {
     async complete(messages, signal) {
-      loading ??= load();
       await loading;
       const body = requestBody(model, messages);
       let backoff = START;
@@ -283,7 +286,8 @@ export function createUpstream(options: UpstreamOptions): Upstream {
         const index = await usableKey(signal);
         permit();
         states[index] = countRequest(stateOf(index), clock.wall());
-        void save();
+        // Kept before it leaves: a process that is killed has at most counted a request that was never sent.
+        await save();
         let result: string | UpstreamError | undefined;
         try {
           result = learn(index, await attempt(index, body, signal));

@@ -13,9 +13,14 @@ import { MOST_SAMPLES, type Snapshot } from "./embeddedMetrics.ts";
 
 /**
  * Levels left out until they are first set: a 0 would be a false alarm before Discord has told, and a metric to pay for in
- * a bot that asks no model's provider.
+ * a bot that asks no model's provider and for no intent that it could do without.
  */
-const UNKNOWN_AT_FIRST: ReadonlySet<MetricName> = new Set<LevelName>(["IdentifiesRemaining", "UpstreamKeysExhausted"]);
+const UNKNOWN_AT_FIRST: ReadonlySet<MetricName> = new Set<LevelName>([
+  "IdentifiesRemaining",
+  "IntentsDropped",
+  "UpstreamKeysSpent",
+  "UpstreamDown",
+]);
 
 export interface Recorder {
   count(metric: CounterName, by?: number): void;

@@ -77,7 +77,7 @@ export function dashboardBody<Text>(args: DashboardArgs<Text | string>): { reado
       [
         ["Deploy", [bot("DeployRunning")]],
         ["Errors", [bot("LogErrors"), bot("HandlersShed"), bot("LedgerUnreachable")]],
-        ["Model's provider: keys spent", [bot("UpstreamKeysExhausted")]],
+        ["Chat", [bot("UpstreamKeysSpent"), bot("UpstreamDown"), bot("IntentsDropped")]],
       ],
     ],
   ];

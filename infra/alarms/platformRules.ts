@@ -13,6 +13,8 @@ export interface PlatformRuleArgs<Text> {
     readonly zone: string;
     readonly id: Text;
   }[];
+  /** The name of the queue of undelivered pages; undefined without a pager. */
+  readonly undelivered: Text | undefined;
 }
 
 /** The alarms on what AWS publishes about the task and its way out; no log line can set these off. */
@@ -37,26 +39,32 @@ export function platformRules<Text>(args: PlatformRuleArgs<Text | string>): read
       meaning: "The task has used nearly all of its processor for 15 minutes: heartbeats will be late.",
       firstAction: "Raise cpu in the stack's configuration.",
     },
-    // AWS counts the two kinds of flaw apart; either voids its whole line.
-    ...[
-      {
-        name: "MetricLinesBroken",
-        metric: "EMFParsingErrors",
-        meaning: "CloudWatch cannot read some of the bot's metric lines: alarms built on them are blind.",
-      },
-      {
-        name: "MetricValuesBroken",
-        metric: "EMFValidationErrors",
-        meaning: "CloudWatch refuses a value in some of the bot's metric lines: alarms built on them are blind.",
-      },
-    ].map(({ name, metric, meaning }) => ({
-      name,
-      source: { namespace: "AWS/Logs", metric, dimensions: { LogGroupName: args.logGroup } },
+    {
+      name: "MetricLinesBroken",
+      // AWS counts values that are no numbers apart, as EMFValidationErrors: the bot's recorder lets none through.
+      source: { namespace: "AWS/Logs", metric: "EMFParsingErrors", dimensions: { LogGroupName: args.logGroup } },
       when: counted,
-      reaction: "notify" as const,
-      meaning,
+      reaction: "notify",
+      meaning: "CloudWatch cannot read some of the bot's metric lines: alarms built on them are blind.",
       firstAction: "Roll back to the last good image; the line's own text says what is wrong with it.",
-    })),
+    },
+    ...(args.undelivered === undefined
+      ? []
+      : [
+          {
+            name: "PagesUndelivered",
+            source: {
+              namespace: "AWS/SQS",
+              metric: "ApproximateNumberOfMessagesVisible",
+              dimensions: { QueueName: args.undelivered },
+            },
+            when: { ...counted, statistic: "Maximum" as const },
+            // Not by the way that has just failed.
+            reaction: "notify" as const,
+            meaning: "The pager did not take a page within the hour that SNS tries.",
+            firstAction: "Read the messages in the queue undeliveredPages; then ask why the pager did not take them.",
+          },
+        ]),
     ...args.nats.flatMap(({ kind, zone, id }): readonly AlarmRule<Text | string>[] => {
       const suffix = `-${zone}`;
       if (kind === "gateway") {

@@ -10,6 +10,8 @@ export interface BotRuleArgs {
   readonly shardCount: string;
   /** Whether the chat bot has keys of a model's provider. */
   readonly hasUpstream: boolean;
+  /** Whether the chat bot asks for an intent that it goes on without. */
+  readonly asksForContent: boolean;
 }
 
 type When = Omit<Condition, "comparison"> & { readonly comparison?: Condition["comparison"] };
@@ -133,7 +135,9 @@ export function botRules(args: BotRuleArgs): readonly AlarmRule[] {
       "MissedHeartbeatAcks",
       "MissedHeartbeatAcks",
       "part",
-      { ...COUNTER, ...CONSEQUENCE, threshold: 1 },
+      // A dead connection misses one each heartbeat interval, 41 s, and as much again until the next is up: one in every
+      // two minutes. Twice that is slower to start and quicker to end than what holds its page back.
+      { ...COUNTER, period: 120, breaching: 2, of: 2, threshold: 1 },
       "Discord does not acknowledge heartbeats, minute after minute: connections die and are dialled again.",
       "Look at Discord's status page, then at the NAT alarms and the processor's load.",
     ),
@@ -186,15 +190,44 @@ export function botRules(args: BotRuleArgs): readonly AlarmRule[] {
       "Events are dropped: handlers have been too slow for too long.",
       "Read dispatch.shed in the log for the event's type, and look at what its handler waits for.",
     ),
+    ...(args.asksForContent
+      ? [
+          rule(
+            "IntentDropped",
+            "IntentsDropped",
+            "notify",
+            { ...LEVEL, threshold: 1 },
+            "Discord does not grant the Message Content Intent: the bot answers mentions alone, also in CHAT_CHANNELS.",
+            "Switch the Message Content Intent on in the developer portal, Bot, then start a new task.",
+          ),
+        ]
+      : []),
     ...(args.hasUpstream
       ? [
           rule(
             "UpstreamKeysExhausted",
-            "UpstreamKeysExhausted",
+            "UpstreamKeysSpent",
             "page",
             { ...LEVEL, threshold: 1 },
             "Every key of the model's provider is spent: questions get no answer.",
             "Add a key (pulumi config set --secret upstreamKeys), or wait for the quota's next hour or month.",
+          ),
+          rule(
+            "UpstreamKeySpent",
+            "UpstreamKeysSpent",
+            "notify",
+            // Any share at all.
+            { ...LEVEL, comparison: "GreaterThanThreshold", threshold: 0 },
+            "A key of the model's provider is spent or refused; the bot goes on with the next one, if there is one.",
+            "Read upstream.key in the log for the reason and the time from which on it is used again.",
+          ),
+          rule(
+            "UpstreamDown",
+            "UpstreamDown",
+            "notify",
+            { ...LEVEL, threshold: 1 },
+            "The model's provider fails and is only probed: questions get a friendly message instead of an answer.",
+            "Read upstream.state in the log for the error, then the provider's status page.",
           ),
         ]
       : []),

@@ -135,6 +135,14 @@ function checkTask(values: Values, report: Report): void {
   }
 }
 
+function checkProxy({ egressProxyPort }: Values, secrets: ReadonlySet<SecretKeyName>, report: Report): void {
+  if (egressProxyPort === 443 || secrets.has("egressProxy")) return;
+  report(
+    "egressProxyPort",
+    `is ${egressProxyPort} while egressProxy is not set; set egressProxy, or take the port out`,
+  );
+}
+
 function checkPaging(values: Values, secrets: ReadonlySet<SecretKeyName>, report: Report): void {
   for (const key of ["pageEmails", "notifyEmails"] as const) {
     for (const address of values[key]) {
@@ -176,6 +184,7 @@ export function contradictions(values: Values, secrets: ReadonlySet<SecretKeyNam
   checkSlots(values, report);
   checkNatInstance(values, report);
   checkTask(values, report);
+  checkProxy(values, secrets, report);
   checkPaging(values, secrets, report);
   checkProduction(values, report);
   return problems;

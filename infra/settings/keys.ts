@@ -123,6 +123,7 @@ export const KEYS = {
   egressSlots: key("object", slots, '{"green":{}}'),
   egressSlot: key("string", matching(SLOT_NAME, "the name of a slot"), "green"),
   egressEchoUrl: key("string", optional(url("https", "http", isLoopback)), "https://checkip.amazonaws.com"),
+  egressProxyPort: key("integer", integer(1, 65_535), "443"),
   flowLogs: key("boolean", trueOrFalse, "false"),
 
   imageSource: key("string", oneOf(["build", "digest"]), "build"),

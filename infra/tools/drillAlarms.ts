@@ -16,13 +16,17 @@ const ANSWERS: Readonly<Record<string, "came" | "missing" | "skip">> = { y: "cam
 
 /** The stack's rules; alarms are named by zone, so no identifier of a NAT is needed. */
 function targetsOf(stack: StackFile) {
-  const hasUpstream = stack.hasSecret("upstreamKeys");
   const kind = stack.value("natMode");
   const nats = stack.value("natZones").map((zone) => ({ kind, zone, id: "" }));
   const { name } = stack;
   const rules = [
-    ...botRules({ name, shardCount: stack.value("shardCount"), hasUpstream }),
-    ...platformRules<string>({ name, logGroup: "", nats }),
+    ...botRules({
+      name,
+      shardCount: stack.value("shardCount"),
+      hasUpstream: stack.hasSecret("upstreamKeys"),
+      asksForContent: stack.value("variables").CHAT_CHANNELS !== undefined,
+    }),
+    ...platformRules<string>({ name, logGroup: "", nats, undelivered: stack.hasSecret("pagerUrl") ? "" : undefined }),
     ...eventRules(name),
   ];
   return drillTargets(name, rules, COMPOSITE_RULES);

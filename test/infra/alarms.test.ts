@@ -11,12 +11,17 @@ import { METRICS, metricNames } from "../../shared/metrics.ts";
 import { raisingParts } from "./policy.ts";
 import { REPOSITORY_ROOT } from "./stackFile.ts";
 
-const bot = botRules({ name: "mooring-test", shardCount: "auto", hasUpstream: true });
+const bot = botRules({ name: "mooring-test", shardCount: "auto", hasUpstream: true, asksForContent: true });
 const nats = [
   { kind: "gateway", zone: "a", id: "nat-1" },
   { kind: "instance", zone: "b", id: "i-1" },
 ] as const;
-const platform = platformRules<string>({ name: "mooring-test", logGroup: "/mooring/mooring-test/bot", nats });
+const platform = platformRules<string>({
+  name: "mooring-test",
+  logGroup: "/mooring/mooring-test/bot",
+  nats,
+  undelivered: "queue",
+});
 const events = eventRules("mooring-test");
 const leaves = [...bot, ...platform, ...events];
 
@@ -101,7 +106,7 @@ describe("rules", () => {
     ["16", 100, 200],
     ["150", 150, 450],
   ])("with %s shards keep %i IDENTIFYs and warn below %i", (shardCount, reserve, low) => {
-    const rules = botRules({ name: "mooring-test", shardCount, hasUpstream: true });
+    const rules = botRules({ name: "mooring-test", shardCount, hasUpstream: true, asksForContent: true });
     expect(rules.find(({ name }) => name === "TokenDanger")?.when.threshold).toBe(reserve);
     expect(rules.find(({ name }) => name === "IdentifyBudgetLow")?.when.threshold).toBe(low);
   });

@@ -21,8 +21,13 @@ import { REPOSITORY_ROOT } from "./stackFile.ts";
 
 const NAME = "mooring-prod";
 const rules = [
-  ...botRules({ name: NAME, shardCount: "auto", hasUpstream: true }),
-  ...platformRules<string>({ name: NAME, logGroup: "log", nats: [{ kind: "gateway", zone: "a", id: "nat-1" }] }),
+  ...botRules({ name: NAME, shardCount: "auto", hasUpstream: true, asksForContent: true }),
+  ...platformRules<string>({
+    name: NAME,
+    logGroup: "log",
+    nats: [{ kind: "gateway", zone: "a", id: "nat-1" }],
+    undelivered: "queue",
+  }),
   ...eventRules(NAME),
 ];
 const targets = drillTargets(NAME, rules, COMPOSITE_RULES);

@@ -332,17 +332,44 @@ describe("settings that shape the graph", () => {
   it("gives the chat bot its keys by reference and its variables as text, and pages when the keys are spent", async () => {
     const program = await declaredOnce({
       stack: "prod",
-      config: { variables: '{"UPSTREAM_MODEL":"a/model"}', egressEchoUrl: "" },
-      secrets: { upstreamKeys: "placeholder-key", egressProxy: "http://user:placeholder-key@proxy" },
+      config: { variables: '{"UPSTREAM_MODEL":"a/model","CHAT_CHANNELS":"100000000000000001"}', egressEchoUrl: "" },
+      secrets: { upstreamKeys: "placeholder-key", egressProxy: "http://user:placeholder-key@proxy:3128" },
     });
     const { secrets, environment } = container(program);
     expect(secrets.map(({ name }) => name)).toEqual(secretNames());
     expect(environment).toContainEqual({ name: "UPSTREAM_MODEL", value: "a/model" });
     expect(environment.map(({ name }) => name)).not.toContain("EGRESS_ECHO_URL");
-    const alarms = ofType(program, "aws:cloudwatch/metricAlarm:MetricAlarm").map(({ inputs }) => inputs["metricName"]);
-    expect(alarms).toContain("UpstreamKeysExhausted");
+    const ruleNames = ({ resources }: DeclaredProgram): string[] =>
+      resources
+        .filter(({ type }) => type === "aws:cloudwatch/metricAlarm:MetricAlarm")
+        .map(({ inputs }) => String(inputs["name"]).replace("mooring-prod-", ""));
+    const committed = ruleNames(await declaredOnce({ stack: "prod" }));
+    const further = ruleNames(program).filter((rule) => !committed.includes(rule));
+    expect(further.sort()).toEqual(["IntentDropped", "UpstreamDown", "UpstreamKeySpent", "UpstreamKeysExhausted"]);
     const holders = program.resources.filter(({ inputs }) => JSON.stringify(inputs).includes("placeholder-key"));
     expect(holders.map(({ secretInputs }) => secretInputs)).toEqual([["secretString"], ["secretString"]]);
+  });
+
+  it("watches the queue of undelivered pages where there is a pager, by the way that does not lead through it", async () => {
+    const alarmOf = ({ resources }: DeclaredProgram) =>
+      resources.find(({ inputs }) => String(inputs["name"]).endsWith("-PagesUndelivered"));
+    const queue = one(of("prod"), "aws:sqs/queue:Queue");
+    expect(alarmOf(of("prod"))?.inputs).toMatchObject({
+      dimensions: { QueueName: queue.inputs["name"] },
+      alarmActions: [expect.stringMatching(/-notify$/)],
+    });
+    expect(alarmOf(await declaredOnce({ stack: "dev", secrets: { pagerUrl: "" } }))).toBeUndefined();
+  });
+
+  it.each([
+    [{ egressProxyPort: "3128" }, { egressProxy: "http://203.0.113.9:3128" }, [443, 3128, 53, 53]],
+    [{}, { egressProxy: "https://203.0.113.9" }, [443, 53, 53]],
+    [{}, {}, [443, 53, 53]],
+  ])("lets the task out to HTTPS, DNS and the proxy's port, with %j", async (config, secrets, ports) => {
+    const program = await declaredOnce({ stack: "dev", config, secrets });
+    const group = ofType(program, "aws:ec2/securityGroup:SecurityGroup").find(({ name }) => name.endsWith("-task"));
+    const egress = group?.inputs["egress"];
+    expect(Array.isArray(egress) && egress.map(({ toPort }) => toPort)).toEqual(ports);
   });
 
   it("keeps the ledger in a table of the stack's own, and lets the task touch its own kinds of items alone", async () => {

@@ -164,6 +164,7 @@ describe("parseSettings", () => {
       /sha256:123/,
     ],
     ["a hand-over without a ledger", { config: { rollout: "handoff" } }, "rollout", /set ledger to true/],
+    ["a proxy's port without a proxy", { config: { egressProxyPort: "3128" } }, "egressProxyPort", /set egressProxy/],
     ["several tasks without a ledger", { config: { tasks: "3" } }, "tasks", /is 3 while ledger is false/],
     ["a drain beyond the stop timeout", { config: { drainMs: "119000" } }, "drainMs", /"119000".*115000/],
     [

@@ -108,7 +108,7 @@ describe("keys", () => {
     const it = await bench({ quotas: [{ requestsAnHour: 2 }, {}] });
     for (let count = 0; count < 4; count++) await it.ask();
     expect(keysUsed(it)).toEqual([0, 0, 1, 1]);
-    expect(it.telemetry.levels.get("UpstreamKeysSpent")).toBe(1);
+    expect(it.telemetry.levels.get("UpstreamKeysSpent")).toBe(0.5);
     expect(it.upstream.status()).toMatchObject({ keys: 2, spent: 1 });
     await it.clock.advance(51 * 60_000);
     await it.ask();
@@ -139,11 +139,11 @@ describe("keys", () => {
     const it = await bench({ quotas: [{ requestsAnHour: 1 }] });
     await it.ask();
     await it.ask();
-    expect(it.telemetry.levels.get("UpstreamKeysExhausted")).toBe(1);
+    expect(it.telemetry.levels.get("UpstreamKeysSpent")).toBe(1);
     await expect(it.ask()).rejects.toMatchObject({ kind: "exhausted", until: Date.UTC(2026, 2, 15, 13) });
     expect(it.provider.requests).toHaveLength(2);
     await it.clock.advance(51 * 60_000);
-    expect(it.telemetry.levels.get("UpstreamKeysExhausted")).toBe(0);
+    expect(it.telemetry.levels.get("UpstreamKeysSpent")).toBe(0);
     await it.ask();
   });
 
@@ -151,13 +151,35 @@ describe("keys", () => {
     const it = await bench({ keys: [{ key: FIRST }] });
     it.provider.fail({ kind: "status", status: 429, headers: { "retry-after": "5" } }, 1);
     const asked = it.ask();
-    await it.until(() => it.telemetry.levels.get("UpstreamKeysExhausted") === 1);
+    await it.until(() => it.telemetry.levels.get("UpstreamKeysSpent") === 1);
     await it.clock.advance(4_999);
     expect(it.provider.requests).toHaveLength(1);
     await it.clock.advance(1);
     expect(await asked).toBe("Answer to: why?");
     const [first, second] = it.provider.requests;
     expect((second?.at ?? 0) - (first?.at ?? 0)).toBeGreaterThanOrEqual(5_000);
+  });
+
+  it("spent before a restart are told as such though nobody asks", async () => {
+    const it = await bench({ quotas: [{ requestsAnHour: 1 }] });
+    await it.ask();
+    expect(it.telemetry.levels.get("UpstreamDown")).toBe(0);
+    it.telemetry.levels.clear();
+    it.again();
+    await it.until(() => it.telemetry.levels.get("UpstreamKeysSpent") === 0.5);
+  });
+
+  it("are counted in the ledger before the request leaves, so that no crash makes one forgotten", async () => {
+    const it = await bench();
+    for (let count = 1; count <= 3; count++) {
+      it.provider.fail({ kind: "hang" }, 1);
+      const giving = new AbortController();
+      const asked = it.ask("why?", giving.signal).catch(() => {});
+      await it.until(() => it.provider.requests.length === count);
+      expect(await it.values.read("upstream/keys", it.clock.wall())).toContain(`"requests":${count}`);
+      giving.abort();
+      await asked;
+    }
   });
 
   it("keep their counts over a restart, in a place that tells no key", async () => {

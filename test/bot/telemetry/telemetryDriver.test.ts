@@ -209,7 +209,12 @@ describe("metric lines", () => {
     expect(written.join("")).toContain('"Timestamp":1750000000000,');
     const extraction = extractMetrics(written.join("").trimEnd(), 1_750_000_000_000);
     expect(extraction).toMatchObject({ kind: "points" });
-    const unknownAtFirst: readonly MetricName[] = ["IdentifiesRemaining", "UpstreamKeysExhausted"];
+    const unknownAtFirst: readonly MetricName[] = [
+      "IdentifiesRemaining",
+      "IntentsDropped",
+      "UpstreamKeysSpent",
+      "UpstreamDown",
+    ];
     const points = extraction.kind === "points" ? extraction.points : [];
     expect(points.map(({ name, dimensions }) => [name, dimensions])).toEqual(
       metricNames()
@@ -224,7 +229,7 @@ describe("metric lines", () => {
     telemetry.count("Requests", 5);
     telemetry.level("ShardsNotReady", 1);
     telemetry.level("IdentifiesRemaining", 997);
-    telemetry.level("UpstreamKeysExhausted", 0);
+    for (const level of ["IntentsDropped", "UpstreamKeysSpent", "UpstreamDown"] as const) telemetry.level(level, 0);
     telemetry.observe("HeartbeatAckMilliseconds", 42.123456);
     telemetry.observe("RequestMilliseconds", 7);
     telemetry.flush();
@@ -258,7 +263,7 @@ describe("metric lines", () => {
     const [first, second] = metrics();
     expect(first).toMatchObject({ RateLimited: 1, Fatal: 1, HeartbeatAckMilliseconds: [1] });
     expect(second).toMatchObject({ RateLimited: 0, Fatal: 1 });
-    for (const absent of ["HeartbeatAckMilliseconds", "IdentifiesRemaining", "UpstreamKeysExhausted"]) {
+    for (const absent of ["HeartbeatAckMilliseconds", "IdentifiesRemaining", "UpstreamKeysSpent", "UpstreamDown"]) {
       expect(second).not.toHaveProperty(absent);
       expect(directive(second).map(({ Name }) => Name)).not.toContain(absent);
     }
