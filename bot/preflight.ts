@@ -57,6 +57,17 @@ export async function untilReachable<Result>(
   }
 }
 
+/** Whether SHARD_IDS leaves nothing to run, now that SHARD_COUNT=auto has become a number. */
+export function leavesNoShard(ids: readonly number[] | undefined, shardCount: number): boolean {
+  return ids?.every((id) => id >= shardCount) ?? false;
+}
+
+/** What to tell whoever set SHARD_IDS so. */
+export function noShardProblem(ids: readonly number[] = [], shardCount: number): string {
+  const found = shardCount === 1 ? "1 shard, 0" : `${shardCount} shards, 0 to ${shardCount - 1}`;
+  return `SHARD_IDS has ${ids.join(", ")} while SHARD_COUNT=auto finds ${found}: choose among these, or set SHARD_COUNT`;
+}
+
 export type TokenCheck =
   | { readonly outcome: "taken"; readonly gateway: GatewayInfo }
   /** The edge, a 5xx, a timeout: says nothing about the token, and a restart would only make it worse. */

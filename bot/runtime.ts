@@ -124,6 +124,7 @@ export function createRuntime(parts: RuntimeParts): Runtime {
     onDispatch,
     onEdge: showEdge,
     onFewerIntents: (refusal) => void refusals.remember(refusal),
+    onNoShard: (problem) => void ending.misconfigured(problem),
     onRefusal: (refusal) => void ending.refuse(refusal, "new"),
   });
 

@@ -55,6 +55,8 @@ export interface FleetOptions {
   finished(shard: number): Finished;
   /** Before the dispatch that brought it. started: `sequence` is READY's. resumed: the last replayed one. */
   onSession(shard: number, session: "started" | "resumed" | "dropped", sequence: number): void;
+  /** Once: none of `shardIds` is below the count that `auto` has found, so there is nothing to run. */
+  onNoShard?(shardCount: number): void;
   /** Once; by then every shard has stopped. */
   onFatal(fatal: { readonly code: string; readonly fix: string }): void;
   /** How chance spreads reconnects (resilience/backoff.ts); by default full. */
@@ -107,7 +109,9 @@ export function createFleet(options: FleetOptions): Fleet {
   // When each shard's session was last written down, ms since 1970.
   const writtenUpTo = new Map<number, number>();
   let phase: "new" | "running" | "stopped" = "new";
-  let shardCount: number | undefined = options.shardCount === "auto" ? undefined : options.shardCount;
+  const configured = options.shardCount === "auto" ? undefined : options.shardCount;
+  // Known from when there are shards.
+  let shardCount: number | undefined;
   let dials = dialQueue(1);
   let identifies = identifyQueue({ shardCount: 1, reserve: undefined, override: false, holdUntil: 0 });
   let holdUntil = 0;
@@ -128,10 +132,10 @@ export function createFleet(options: FleetOptions): Fleet {
     fetch: (signal) => options.fetchGateway(signal),
     onInfo(info) {
       if (phase !== "running") return;
-      if (shards.size === 0 && options.leased !== true) populate(shardCount ?? info.shards, [], info);
+      if (shardCount === undefined && options.leased !== true) populate(info.shards, [], info);
       else identifies.inform(info, clock.now());
       telemetry.level("IdentifiesRemaining", identifies.budget()?.left ?? info.remaining);
-      telemetry.level("ReshardAdvised", info.shards === shardCount ? 0 : 1);
+      if (shardCount !== undefined) telemetry.level("ReshardAdvised", info.shards === shardCount ? 0 : 1);
       tick();
     },
   });
@@ -309,9 +313,14 @@ export function createFleet(options: FleetOptions): Fleet {
 
   /** @param info the answer that told the count: the queue has it before a shard asks, or it would be asked for again. */
   const populate = (count: number, stored: readonly StoredSession[], info?: GatewayInfo): void => {
-    shardCount = count;
     const all = options.shardIds ?? Array.from({ length: count }, (_, id) => id);
     const ids = options.leased === true ? [] : all.filter((id) => id < count);
+    if (ids.length === 0 && options.leased !== true) {
+      void end(true);
+      options.onNoShard?.(count);
+      return;
+    }
+    shardCount = count;
     dials = dialQueue(options.leased === true ? count : ids.length);
     identifies = identifyQueue({
       shardCount: count,
@@ -326,12 +335,13 @@ export function createFleet(options: FleetOptions): Fleet {
     for (const id of ids) add(id, count, importSession(sessions.get(id), clock, plainAllowed));
     telemetry.level("ShardsNotReady", shards.size);
     for (const shard of shards.values()) shard.input({ kind: "start" });
+    members.begin();
   };
 
   /** Those of the ledger's sessions that are ours to resume; the others are reported as dropped. */
   const usableSessions = (kept = options.storedSessions): readonly StoredSession[] => {
     const { intents, shardIds } = options;
-    const { ours, others } = sortSessions(kept, { hash, intents, shardCount, shardIds });
+    const { ours, others } = sortSessions(kept, { hash, intents, shardCount: shardCount ?? configured, shardIds });
     for (const { shard, sequence } of others) {
       telemetry.log("info", `shard ${shard}: the stored session is of another token, intents or shards`, { shard });
       options.onSession(shard, "dropped", sequence);
@@ -361,7 +371,10 @@ export function createFleet(options: FleetOptions): Fleet {
   const shardOf = (id: number): Shard => {
     const shard = shards.get(id);
     if (shard === undefined)
-      throw new OutboxError("noShard", `shard ${id} is not one of this process's: check SHARD_IDS`);
+      throw new OutboxError(
+        "noShard",
+        `shard ${id} is not one of this process's: ask the one that runs it (SHARD_IDS, TASKS)`,
+      );
     return shard;
   };
 
@@ -378,11 +391,10 @@ export function createFleet(options: FleetOptions): Fleet {
 
   const members = memberRequests({
     clock,
-    telemetry,
     send(guildId, op, data) {
-      if (shardCount === undefined)
-        throw new OutboxError("noShard", "the shard count is not known yet: wait for READY");
+      if (shardCount === undefined) return false;
       shardOf(Number((BigInt(guildId) >> 22n) % BigInt(shardCount))).send(op, data);
+      return true;
     },
   });
 
@@ -397,7 +409,7 @@ export function createFleet(options: FleetOptions): Fleet {
       });
       if (options.leased === true) return;
       const stored = usableSessions();
-      const count = shardCount ?? stored[0]?.shardCount;
+      const count = configured ?? stored[0]?.shardCount;
       if (count !== undefined) populate(count, stored);
       else gateway.refresh();
       tick();

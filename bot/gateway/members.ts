@@ -3,7 +3,6 @@
 import { randomUUID } from "node:crypto";
 import type { Cancel, Clock } from "../clock.ts";
 import type { Members, MembersQuery } from "../defineBot.ts";
-import type { Telemetry } from "../telemetry/telemetry.ts";
 import { OPCODE, textField } from "./protocol.ts";
 
 /** Why a request for members failed. */
@@ -29,6 +28,8 @@ const MOST_USER_IDS = 100;
 
 export interface MemberRequests {
   request(query: MembersQuery, signal?: AbortSignal): Promise<Members>;
+  /** There are shards from now on: sends what was asked for before. */
+  begin(): void;
   /** GUILD_MEMBERS_CHUNK and RATE_LIMITED dispatches. */
   dispatched(type: string, data: unknown): void;
   stop(): void;
@@ -36,9 +37,8 @@ export interface MemberRequests {
 
 export interface MemberRequestsOptions {
   readonly clock: Clock;
-  readonly telemetry: Telemetry;
-  /** Queues the payload at the guild's shard; may throw. */
-  send(guildId: string, op: number, data: unknown): void;
+  /** Queues the payload at the guild's shard; false: there are no shards yet. May throw. */
+  send(guildId: string, op: number, data: unknown): boolean;
 }
 
 interface Waiter {
@@ -48,6 +48,9 @@ interface Waiter {
   readonly notFound: string[];
   chunks: number;
   deadline: Cancel;
+  /** Set while it was not sent for want of shards. */
+  held: boolean;
+  send(): void;
   settle(outcome: Members | MembersError | Error): void;
 }
 
@@ -110,6 +113,14 @@ export function memberRequests(options: MemberRequestsOptions): MemberRequests {
         notFound: [],
         chunks: 0,
         deadline: () => {},
+        held: false,
+        send() {
+          try {
+            waiter.held = !options.send(query.guildId, OPCODE.REQUEST_GUILD_MEMBERS, requestData(query, nonce));
+          } catch (error) {
+            waiter.settle(error instanceof Error ? error : new Error(String(error)));
+          }
+        },
         settle(outcome) {
           waiters.delete(nonce);
           starting();
@@ -123,16 +134,15 @@ export function memberRequests(options: MemberRequestsOptions): MemberRequests {
       signal?.addEventListener("abort", abort, { once: true });
       const go = (): void => {
         waiter.deadline = armDeadline(nonce);
-        try {
-          options.send(query.guildId, OPCODE.REQUEST_GUILD_MEMBERS, requestData(query, nonce));
-        } catch (error) {
-          waiter.settle(error instanceof Error ? error : new Error(String(error)));
-        }
+        waiter.send();
       };
       const waitMs = reserve(query);
       if (waitMs === 0) go();
       else starting = clock.schedule(waitMs, go);
       return result.promise;
+    },
+    begin() {
+      for (const waiter of [...waiters.values()]) if (waiter.held) waiter.send();
     },
     dispatched(type, data) {
       if (type === "RATE_LIMITED") {

@@ -41,6 +41,8 @@ export interface Ending {
   drain(signal: string, keepSessions?: boolean): Promise<void>;
   /** Discord refuses the bot. Before preflight has passed the process ends, so that a deployment can roll back. */
   refuse(refusal: Refusal, kind: "new" | "remembered"): Promise<void>;
+  /** Only Discord or the ledger could show what is wrong with the settings: ends with 78. */
+  misconfigured(problem: string): Promise<void>;
   /** An error that nobody caught: saves what can be saved at once, ends with 70. */
   crash(error: unknown): Promise<void>;
 }
@@ -94,6 +96,15 @@ export function createEnding(parts: EndingParts): Ending {
     if (!parks) lifecycle.finish(EXIT.refused);
   }
 
+  async function misconfigured(problem: string): Promise<void> {
+    if (isEnding()) return;
+    lifecycle.enter({ phase: "ending" });
+    telemetry.event("configuration.invalid", { problems: [problem] });
+    checkpoint.stop();
+    await Promise.all([shards.fleet()?.stop({ keepSessions: true }), api.client().stop(0)]);
+    lifecycle.finish(EXIT.configuration);
+  }
+
   async function crash(error: unknown): Promise<void> {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     telemetry.log("error", "an error that nothing caught ends the bot", { error: text });
@@ -116,5 +127,5 @@ export function createEnding(parts: EndingParts): Ending {
     done.abort();
   }
 
-  return { drain, refuse, crash };
+  return { drain, refuse, misconfigured, crash };
 }

@@ -10,6 +10,7 @@ import { type Connect, connect } from "../gateway/connection.ts";
 import type { Dispatcher } from "../gateway/dispatch.ts";
 import { createFleet, type Fleet, type FleetOptions, type GatewayInfo } from "../gateway/fleet.ts";
 import type { StoredSession } from "../ledger/ledger.ts";
+import { noShardProblem } from "../preflight.ts";
 import type { Sharing } from "../sharing.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import { type Api, USER_AGENT } from "./api.ts";
@@ -37,6 +38,8 @@ export interface ShardsParts extends Pick<FleetOptions, "onDispatch"> {
   onEdge(): void;
   /** Discord refused the optional intents; the bot goes on without them. */
   onFewerIntents(refusal: Refusal): void;
+  /** SHARD_IDS leaves nothing to run. */
+  onNoShard(problem: string): void;
   /** Every shard has stopped, since Discord refuses the bot. */
   onRefusal(refusal: Refusal): void;
 }
@@ -104,6 +107,7 @@ export function createShards(parts: ShardsParts): Shards {
         if (position === undefined) return { sequence: 0, finishedAbove: [], unfinished: [] };
         return { ...position, sequence: position.finished };
       },
+      onNoShard: (count) => parts.onNoShard(noShardProblem(environment.SHARD_IDS, count)),
       onFatal: settle,
       onEdge: parts.onEdge,
     });

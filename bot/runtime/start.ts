@@ -10,13 +10,13 @@ import type { Dispatcher } from "../gateway/dispatch.ts";
 import { tokenHash } from "../ledger/hash.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { LedgerError } from "../ledger/ledgerError.ts";
-import { type Kept, readLedger, untilReachable } from "../preflight.ts";
+import { type Kept, leavesNoShard, noShardProblem, readLedger, untilReachable } from "../preflight.ts";
 import { crashLoopPauseMs } from "../resilience/crashLoop.ts";
 import type { Sharing } from "../sharing.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import type { Api } from "./api.ts";
 import type { Ending } from "./ending.ts";
-import { EXIT, type Lifecycle } from "./lifecycle.ts";
+import type { Lifecycle } from "./lifecycle.ts";
 import { REFUSED_TOKEN, type Refusals } from "./refusals.ts";
 import type { Shards } from "./shards.ts";
 
@@ -74,11 +74,15 @@ async function setOut(parts: StartParts): Promise<void> {
       error: String(check.cause),
     });
   }
+  const known = check?.outcome === "taken" ? check.gateway : undefined;
+  const { SHARD_COUNT, SHARD_IDS } = environment;
+  if (SHARD_COUNT === "auto" && known !== undefined && leavesNoShard(SHARD_IDS, known.shards)) {
+    return ending.misconfigured(noShardProblem(SHARD_IDS, known.shards));
+  }
   lifecycle.enter({ phase: "running" });
   // Among others, a shard's session comes with its lease.
   if (sharing === undefined) for (const session of kept.sessions) dispatcher.restore(session);
   showDeploy(parts, proven);
-  const known = check?.outcome === "taken" ? check.gateway : undefined;
   const fleet = shards.open(kept.sessions, known, crashLoopPauseMs(kept.starts, clock.wall()));
   await startModule(parts);
   if (over.aborted) return;
@@ -93,15 +97,14 @@ async function setOut(parts: StartParts): Promise<void> {
 }
 
 /** What an earlier process left; undefined when this one cannot run with its ledger, which ends it. */
-async function readKept({ clock, telemetry, ledger, lifecycle }: StartParts): Promise<Kept | undefined> {
+async function readKept({ clock, telemetry, ledger, lifecycle, ending }: StartParts): Promise<Kept | undefined> {
   try {
     return await untilReachable({ clock, telemetry, signal: lifecycle.over }, () =>
       readLedger(ledger, telemetry, clock.wall()),
     );
   } catch (error) {
     if (!(error instanceof LedgerError)) throw error;
-    telemetry.event("configuration.invalid", { problems: [`LEDGER ${error.message}`] });
-    lifecycle.finish(EXIT.configuration);
+    await ending.misconfigured(`LEDGER ${error.message}`);
     return undefined;
   }
 }

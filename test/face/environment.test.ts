@@ -92,6 +92,29 @@ describe.concurrent("SHARD_COUNT and SHARD_IDS", () => {
   });
 });
 
+describe.concurrent("SHARD_IDS beyond what auto finds", () => {
+  const problems = [
+    "SHARD_IDS has 2, 3 while SHARD_COUNT=auto finds 2 shards, 0 to 1: choose among these, or set SHARD_COUNT",
+  ];
+
+  promise("end with 78 before the module starts", { shards: 2 }, async ({ bot, discord }) => {
+    const child = bot({ SHARD_IDS: "2-3" });
+    expect(await child.ended).toBe(78);
+    expect((await child.event("configuration.invalid"))["problems"]).toEqual(problems);
+    expect(child.told).toEqual([]);
+    expect(discord.counts.dials).toBe(0);
+  });
+
+  promise("end with 78 as soon as the count is known", { shards: 2 }, async ({ bot, discord }) => {
+    discord.faults.rest.serverErrors("GET /gateway/bot", { status: 500, durationMs: 60_000 });
+    const child = bot({ SHARD_IDS: "2-3" });
+    expect(await child.ended).toBe(78);
+    expect((await child.event("configuration.invalid"))["problems"]).toEqual(problems);
+    expect(child.told.length).toBeGreaterThan(0);
+    expect(discord.counts.dials).toBe(0);
+  });
+});
+
 describe.concurrent("GATEWAY_COMPRESSION", () => {
   for (const compression of ["zstd-stream", "zlib-stream", "none"]) {
     promise(`${compression} carries events`, {}, async ({ bot, discord }) => {

@@ -299,6 +299,35 @@ describe("GET /gateway/bot", () => {
   });
 });
 
+describe("shards that are not there", () => {
+  it("SHARD_IDS beyond the count that auto finds: said once, and nothing is dialled", async () => {
+    const counts: number[] = [];
+    const subject = virtualFleet(1, 2, {
+      shardCount: "auto",
+      shardIds: [2, 3],
+      onNoShard: (count) => counts.push(count),
+    });
+    subject.fleet.start();
+    await subject.clock.advance(900_000);
+    expect(counts).toEqual([2]);
+    expect(subject.gateway.dials).toEqual([]);
+    expect(subject.fetches).toBe(1);
+    expect(subject.clock.pending()).toBe(0);
+  });
+
+  it.each([2, "auto"] as const)(
+    "members asked for before the start wait for it, SHARD_COUNT %s",
+    async (shardCount) => {
+      const subject = virtualFleet(1, 2, { shardCount });
+      const request = subject.fleet.requestGuildMembers({ guildId: String(1n << 22n), userIds: ["1"] });
+      await subject.clock.advance(5_000);
+      subject.fleet.start();
+      await subject.clock.advance(15_000);
+      expect(await request).toMatchObject({ members: [] });
+    },
+  );
+});
+
 describe("IDENTIFYs", () => {
   it("that nobody answers are not followed by the other shards' of the key", async () => {
     const subject = virtualFleet(1, 16);

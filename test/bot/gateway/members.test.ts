@@ -3,19 +3,22 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { type MemberRequests, memberRequests } from "../../../bot/gateway/members.ts";
 import { type VirtualClock, virtualClock } from "../../virtualClock.ts";
-import { recorder } from "./fleetUnderTest.ts";
 
 let clock: VirtualClock;
 let requests: MemberRequests;
 let sent: { at: number; nonce: string }[];
+let there: boolean;
 
 beforeEach(() => {
   clock = virtualClock();
   sent = [];
+  there = true;
   requests = memberRequests({
     clock,
-    telemetry: recorder(),
-    send: (_guild, _op, data) => void sent.push({ at: clock.now(), nonce: String(Reflect.get(Object(data), "nonce")) }),
+    send(_guild, _op, data) {
+      if (there) sent.push({ at: clock.now(), nonce: String(Reflect.get(Object(data), "nonce")) });
+      return there;
+    },
   });
 });
 
@@ -69,6 +72,22 @@ describe("a request for members", () => {
     expect(await last).toMatchObject({ kind: "stopped" });
     await expect(requests.request({ guildId: "3" })).rejects.toMatchObject({ kind: "stopped" });
     expect(clock.pending()).toBe(0);
+  });
+
+  it("waits for shards, no longer than for its answer", async () => {
+    there = false;
+    const [first, second] = [outcome(requests.request({ guildId: "1" })), outcome(requests.request({ guildId: "2" }))];
+    await clock.advance(80_000);
+    there = true;
+    requests.begin();
+    expect(sent).toHaveLength(2);
+    requests.begin();
+    expect(sent).toHaveLength(2);
+    const answer = { nonce: sent[0]?.nonce, members: [{ id: "3" }], chunk_index: 0, chunk_count: 1 };
+    requests.dispatched("GUILD_MEMBERS_CHUNK", answer);
+    await clock.advance(10_000);
+    expect(await first).toMatchObject({ members: [{ id: "3" }] });
+    expect(await second).toMatchObject({ kind: "timeout" });
   });
 
   it.each([

@@ -206,6 +206,10 @@ export function virtualGateway(clock: Clock, random: Random): VirtualGateway {
     if (op === 2) identify(peer, Number((field(data, "shard") as unknown[])[0]));
     if (op === 6) resume(peer, String(field(data, "session_id")), Number(field(data, "seq")));
     if (op === 3) countPresence(peer);
+    if (op === 8 && peer.session !== undefined) {
+      const chunk = { nonce: field(data, "nonce"), members: [], chunk_index: 0, chunk_count: 1 };
+      push(peer.session, "GUILD_MEMBERS_CHUNK", chunk);
+    }
     if (op !== 1 && op !== 2 && op !== 6 && peer.session === undefined) complain(`op ${String(op)} before READY`);
   };
 
