@@ -41,6 +41,8 @@ for (const name of positionals.length > 0 ? positionals : names) {
   let broken = 0;
   for (let seed = first; seed < first + runs; seed++) {
     const outcome = await simulate(seed);
+    // What a WeakRef has looked at, every AbortSignal.any among it, is freed no sooner than the event loop turns.
+    await new Promise((resolve) => setImmediate(resolve));
     simulatedMs += outcome.simulatedMs;
     if (runs === 1) console.log(`${name} seed ${seed}: ${outcome.description}, trace ${outcome.hash}`);
     if (outcome.broken === undefined) continue;
