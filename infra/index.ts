@@ -6,7 +6,7 @@ import { inviteUrl } from "../shared/application.ts";
 import { Alarms } from "./alarms/alarms.ts";
 import { dashboardBody } from "./alarms/dashboard.ts";
 import { eventRules, platformRules } from "./alarms/platformRules.ts";
-import { botRules, COMPOSITE_RULES } from "./alarms/rules.ts";
+import { botRules, COMPOSITE_RULES, metricsIntervalMs } from "./alarms/rules.ts";
 import { BotLog } from "./botLog.ts";
 import { DiscordChannel } from "./discordChannel.ts";
 import { FlowLogs } from "./flowLogs.ts";
@@ -57,6 +57,7 @@ export default async function mooring() {
       ...settings,
       hasUpstream: secrets.upstreamKeys !== undefined,
       asksForContent: settings.variables.CHAT_CHANNELS !== undefined,
+      metricsIntervalMs: metricsIntervalMs(settings.variables),
     }),
     ...platformRules<pulumi.Output<string>>({
       name,

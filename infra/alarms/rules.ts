@@ -1,5 +1,6 @@
 // The alarms on what the bot itself publishes, and the composites that make one fault one page.
 
+import { VARIABLES } from "../../shared/environment.ts";
 import { METRIC_DIMENSION, METRIC_NAMESPACE, type PublishedMetricName } from "../../shared/metrics.ts";
 import { type AlarmRule, COUNTER, type CompositeRule, type Condition, type Reaction, SUSTAINED } from "./rule.ts";
 
@@ -12,6 +13,9 @@ export interface BotRuleArgs {
   readonly hasUpstream: boolean;
   /** Whether the chat bot asks for an intent that it goes on without. */
   readonly asksForContent: boolean;
+  readonly tasks: number;
+  /** METRICS_INTERVAL_MS, as set for the bot. */
+  readonly metricsIntervalMs: number;
 }
 
 type When = Omit<Condition, "comparison"> & { readonly comparison?: Condition["comparison"] };
@@ -26,6 +30,8 @@ const CONSEQUENCE = { breaching: 4, of: 5 } as const;
 const INVALID_REQUEST_LIMIT = 10_000;
 /** A bot's IDENTIFYs a day; Discord resets the token when they are gone (events/gateway#session-start-limit-object). */
 const IDENTIFIES_A_DAY = 1_000;
+
+const MINUTE_MS = 60_000;
 
 /** The alarms on what the bot itself publishes. */
 export function botRules(args: BotRuleArgs): readonly AlarmRule[] {
@@ -48,6 +54,7 @@ export function botRules(args: BotRuleArgs): readonly AlarmRule[] {
   // The bot itself stops at a tenth, or at one start of every shard; a fifth, or three starts, leaves time to act.
   const reserve = Math.max(IDENTIFIES_A_DAY / 10, shards);
   const low = Math.max(IDENTIFIES_A_DAY / 5, 3 * shards);
+  const linesAMinute = MINUTE_MS / args.metricsIntervalMs;
   return [
     rule(
       "EdgeBanned",
@@ -256,6 +263,27 @@ export function botRules(args: BotRuleArgs): readonly AlarmRule[] {
       "No line of the bot has reached CloudWatch for three minutes: it is gone, hangs, or its log is lost.",
       "Look at the service's events and stopped tasks in ECS.",
     ),
+    ...(args.tasks > 1
+      ? [
+          rule(
+            "TasksMissing",
+            "Heartbeat",
+            "notify",
+            // Each task adds 1 with each line, and half a task's is more than what falls into the next minute. ECS replaces
+            // a dead task within a minute or two; five are another matter. Silence of all of them is BotSilent's.
+            {
+              ...COUNTER,
+              comparison: "LessThanThreshold",
+              threshold: (args.tasks - 0.5) * linesAMinute,
+              breaching: 5,
+              of: 5,
+              warmUp: 15,
+            },
+            `Fewer than ${args.tasks} tasks are heard: the others run the shards, and one more loss leaves less for all.`,
+            "Look at the service's events and stopped tasks in ECS.",
+          ),
+        ]
+      : []),
     rule(
       "DeployRunning",
       "DeployRunning",
@@ -266,6 +294,11 @@ export function botRules(args: BotRuleArgs): readonly AlarmRule[] {
       "Nothing; it holds back the alarms that a restart sets off.",
     ),
   ];
+}
+
+/** What METRICS_INTERVAL_MS will be, by the stack's `variables`. */
+export function metricsIntervalMs(variables: { readonly METRICS_INTERVAL_MS?: string }): number {
+  return Number(variables.METRICS_INTERVAL_MS ?? VARIABLES.METRICS_INTERVAL_MS.fallback);
 }
 
 /** One fault, one page: what is a consequence of a known cause waits behind it. */

@@ -8,7 +8,7 @@ import { parseArgs } from "node:util";
 import { CloudWatchClient, DescribeAlarmsCommand, SetAlarmStateCommand } from "@aws-sdk/client-cloudwatch";
 import { ListSubscriptionsByTopicCommand, SNSClient } from "@aws-sdk/client-sns";
 import { eventRules, platformRules } from "../alarms/platformRules.ts";
-import { botRules, COMPOSITE_RULES } from "../alarms/rules.ts";
+import { botRules, COMPOSITE_RULES, metricsIntervalMs } from "../alarms/rules.ts";
 import { type DrillPorts, type DrillRecord, drill, drillTargets, type LiveAlarm, targetTable } from "./drill.ts";
 import { REPOSITORY_ROOT, readStackFile, runTool, type StackFile, ToolError } from "./tool.ts";
 
@@ -25,6 +25,8 @@ function targetsOf(stack: StackFile) {
       shardCount: stack.value("shardCount"),
       hasUpstream: stack.hasSecret("upstreamKeys"),
       asksForContent: stack.value("variables").CHAT_CHANNELS !== undefined,
+      tasks: stack.value("tasks"),
+      metricsIntervalMs: metricsIntervalMs(stack.value("variables")),
     }),
     ...platformRules<string>({ name, logGroup: "", nats, undelivered: stack.hasSecret("pagerUrl") ? "" : undefined }),
     ...eventRules(name),

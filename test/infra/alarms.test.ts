@@ -11,7 +11,14 @@ import { METRICS, metricNames } from "../../shared/metrics.ts";
 import { raisingParts } from "./policy.ts";
 import { REPOSITORY_ROOT } from "./stackFile.ts";
 
-const bot = botRules({ name: "mooring-test", shardCount: "auto", hasUpstream: true, asksForContent: true });
+const bot = botRules({
+  name: "mooring-test",
+  shardCount: "auto",
+  hasUpstream: true,
+  asksForContent: true,
+  tasks: 3,
+  metricsIntervalMs: 10_000,
+});
 const nats = [
   { kind: "gateway", zone: "a", id: "nat-1" },
   { kind: "instance", zone: "b", id: "i-1" },
@@ -106,7 +113,14 @@ describe("rules", () => {
     ["16", 100, 200],
     ["150", 150, 450],
   ])("with %s shards keep %i IDENTIFYs and warn below %i", (shardCount, reserve, low) => {
-    const rules = botRules({ name: "mooring-test", shardCount, hasUpstream: true, asksForContent: true });
+    const rules = botRules({
+      name: "mooring-test",
+      shardCount,
+      hasUpstream: true,
+      asksForContent: true,
+      tasks: 3,
+      metricsIntervalMs: 10_000,
+    });
     expect(rules.find(({ name }) => name === "TokenDanger")?.when.threshold).toBe(reserve);
     expect(rules.find(({ name }) => name === "IdentifyBudgetLow")?.when.threshold).toBe(low);
   });

@@ -21,7 +21,14 @@ import { REPOSITORY_ROOT } from "./stackFile.ts";
 
 const NAME = "mooring-prod";
 const rules = [
-  ...botRules({ name: NAME, shardCount: "auto", hasUpstream: true, asksForContent: true }),
+  ...botRules({
+    name: NAME,
+    shardCount: "auto",
+    hasUpstream: true,
+    asksForContent: true,
+    tasks: 3,
+    metricsIntervalMs: 10_000,
+  }),
   ...platformRules<string>({
     name: NAME,
     logGroup: "log",
