@@ -9,7 +9,10 @@ const CHECKPOINT_EVERY_MS = 5_000;
 
 export interface Checkpoint {
   start(): void;
-  /** Writes now if anything moved. A ledger that fails is reported, and tried again at the next turn. */
+  /**
+   * Writes now if anything moved; calls that come before the write has begun share it. A ledger that fails is reported,
+   * and tried again at the next turn.
+   */
   write(): Promise<void>;
   /** Leaves no session behind: they were ended, and a successor must not try them. Before `start` none was. */
   forget(): Promise<void>;
@@ -28,6 +31,7 @@ export function createCheckpoint(parts: {
   let written: string | undefined;
   let hadSessions = false;
   let writing: Promise<void> = Promise.resolve();
+  let next: Promise<void> | undefined;
   let cancel: Cancel | undefined;
 
   const writeOnce = async (sessions: readonly StoredSession[]): Promise<void> => {
@@ -44,14 +48,19 @@ export function createCheckpoint(parts: {
   };
 
   // One write after the other: a slow one must not be overtaken by its successor.
-  const after = (sessions: () => readonly StoredSession[]): Promise<void> => {
-    writing = writing.then(() => writeOnce(sessions()));
+  const after = (step: () => Promise<void>): Promise<void> => {
+    writing = writing.then(step);
     return writing;
   };
-  // Nothing to keep is no reason to wipe what an earlier process kept, unless this one has had it and lost it.
-  const write = async (): Promise<void> => {
-    hadSessions ||= parts.sessions().length > 0;
-    if (hadSessions) await after(parts.sessions);
+  const write = (): Promise<void> => {
+    next ??= after(async () => {
+      next = undefined;
+      // Nothing to keep is no reason to wipe what an earlier process kept, unless this one has had it and lost it.
+      const sessions = parts.sessions();
+      hadSessions ||= sessions.length > 0;
+      if (hadSessions) await writeOnce(sessions);
+    });
+    return next;
   };
 
   const turn = (): void => {
@@ -67,7 +76,7 @@ export function createCheckpoint(parts: {
       turn();
     },
     write,
-    forget: async () => (cancel === undefined ? undefined : after(() => [])),
+    forget: async () => (cancel === undefined ? undefined : after(() => writeOnce([]))),
     stop: () => cancel?.(),
   };
 }

@@ -75,6 +75,7 @@ export function createRuntime(parts: RuntimeParts): Runtime {
     onBan(untilWall) {
       shards.fleet()?.setRestBan(untilWall);
       showEdge();
+      sharing?.tell();
     },
     onRefusedToken: () => void ending.refuse(REFUSED_TOKEN, "new"),
   });
@@ -87,7 +88,7 @@ export function createRuntime(parts: RuntimeParts): Runtime {
     waitDeadlineMs: WAIT_DEADLINE_MS,
     runDeadlineMs: RUN_DEADLINE_MS,
     ...(ledger.shared !== undefined && {
-      mayStart: () => sharing?.mayStart() ?? true,
+      mayStart: () => sharing?.mayAct() ?? true,
       settled: () => sharing?.settled(),
     }),
   });
@@ -107,7 +108,7 @@ export function createRuntime(parts: RuntimeParts): Runtime {
           loss: environment.LEDGER_LOSS,
           configured: environment.SHARD_COUNT === "auto" ? undefined : environment.SHARD_COUNT,
           recommended: () => api.recommendedShards(),
-          traffic: () => ({ address: environment.EGRESS_ADDRESSES?.[0] ?? null, demand: 0, invalid: 0 }),
+          requests: api.requests,
         });
 
   const shards: Shards = createShards({
@@ -122,6 +123,8 @@ export function createRuntime(parts: RuntimeParts): Runtime {
     sharing,
     openTunnel,
     onDispatch,
+    // What a crash loses with a session cannot be replayed, and the next would cost an IDENTIFY: it waits for no turn.
+    onNewSession: () => void checkpoint.write(),
     onEdge: showEdge,
     onFewerIntents: (refusal) => void refusals.remember(refusal),
     onNoShard: (problem) => void ending.misconfigured(problem),
@@ -147,8 +150,7 @@ export function createRuntime(parts: RuntimeParts): Runtime {
 
   const face = createBotFace({
     rest: {
-      request: (call) =>
-        sharing === undefined ? api.client().request(call) : sharing.sure().then(() => api.client().request(call)),
+      request: (call) => api.client().request(call, sharing?.mayAct),
     },
     environment,
     clock,

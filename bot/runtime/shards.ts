@@ -34,6 +34,8 @@ export interface ShardsParts extends Pick<FleetOptions, "onDispatch"> {
   readonly sharing: Sharing | undefined;
   /** Opens the way through EGRESS_PROXY. */
   readonly openTunnel: OpenTunnel | undefined;
+  /** An IDENTIFY made a session. */
+  onNewSession(): void;
   /** The gateway's edge bans this address, or does so no more. */
   onEdge(): void;
   /** Discord refused the optional intents; the bot goes on without them. */
@@ -101,7 +103,10 @@ export function createShards(parts: ShardsParts): Shards {
         return answer;
       },
       onDispatch: parts.onDispatch,
-      onSession: dispatcher.onSession,
+      onSession(shard, change, sequence) {
+        dispatcher.onSession(shard, change, sequence);
+        if (change === "started") parts.onNewSession();
+      },
       finished(shard) {
         const position = dispatcher.position(shard);
         if (position === undefined) return { sequence: 0, finishedAbove: [], unfinished: [] };

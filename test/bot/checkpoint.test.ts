@@ -33,3 +33,26 @@ it.each([
   expect(await ledger.readSessions()).toHaveLength(stays);
   checkpoint.stop();
 });
+
+it("writes once for all that asked before the write began, and again for what moved since", async () => {
+  const clock = virtualClock();
+  const ledger = createMemoryLedger();
+  const written: number[] = [];
+  let sequence = 1;
+  const counting = {
+    ...ledger,
+    writeSessions(sessions: readonly StoredSession[]) {
+      written.push(...sessions.map((session) => session.sequence));
+      return ledger.writeSessions(sessions);
+    },
+  };
+  const sessions = (): readonly StoredSession[] => [{ ...SESSION, sequence }];
+  const checkpoint = createCheckpoint({ clock, ledger: counting, telemetry: recorder(), sessions });
+  const both = [checkpoint.write(), checkpoint.write()];
+  sequence = 2;
+  await Promise.all(both);
+  expect(written).toEqual([2]);
+  sequence = 3;
+  await checkpoint.write();
+  expect(written).toEqual([2, 3]);
+});

@@ -118,6 +118,23 @@ describe.concurrent("LEDGER=file:", () => {
     await resumeAll(world, first);
   });
 
+  promise(
+    "a session is kept from its first moment on: a kill then costs no second IDENTIFY",
+    UNHURRIED,
+    async (world) => {
+      const { bot, discord, home } = world;
+      const first = bot({ LEDGER: `file:${home}` });
+      const ready = Date.parse(String((await first.event("bot.ready"))["time"]));
+      await expect.poll(() => stored(home).length, { timeout: 20_000 }).toBe(1);
+      // Taken in the same turn as READY, not at the next checkpoint 5 s on.
+      expect(Number(stored(home)[0]?.["writtenAt"]) - ready).toBeLessThan(1_000);
+      first.kill("SIGKILL");
+      expect(await first.ended).toBe("SIGKILL");
+      await bot({ LEDGER: `file:${home}` }).event("bot.ready");
+      expect(discord.counts).toMatchObject({ identifies: 1, resumed: 1 });
+    },
+  );
+
   promise("an uncaught error keeps them", FOUR, async (world) => {
     const first = await fourReady(world);
     await first.call("throwInTimer", "boom").catch(() => {});

@@ -167,4 +167,57 @@ describe("a crowd", () => {
       await upstream.stop();
     }
   });
+
+  promise(
+    "loses no question, gets no second and no spliced answer when the process is killed",
+    WORLD,
+    async (world) => {
+      const { bot, clock, discord, home } = world;
+      const upstream = await provider(clock, 700);
+      try {
+        const environment = {
+          BOT_MODULE: "./bot/chat/index.ts",
+          UPSTREAM_URL: upstream.url,
+          UPSTREAM_KEYS: KEY,
+          LEDGER: `file:${home}`,
+        };
+        const crowd = crowdIn(discord, 11);
+        let it = bot(environment);
+        await it.event("bot.ready");
+        const started = [it];
+        const replied = (): Set<string> => new Set(allReplies(discord).map(({ to }) => to));
+        // In the middle of it: with answers at the model, stored, and half sent. A question that meets both kills would
+        // be taken for what killed the process, so each kill has its own.
+        for (const share of [0.2, 0.5]) {
+          const before = crowd.asked.length;
+          crowd.write(100);
+          const fresh = crowd.asked.slice(before);
+          const answered = (): number => {
+            const all = replied();
+            return fresh.filter(({ id }) => all.has(id)).length;
+          };
+          await discord.waitFor(() => answered() > fresh.length * share);
+          it.kill("SIGKILL");
+          await it.ended;
+          it = bot(environment);
+          started.push(it);
+          await discord.waitFor(() => answered() === fresh.length);
+        }
+        // What is half sent comes to its end before the run does.
+        it.kill("SIGTERM");
+        expect(await it.ended).toBe(0);
+        expect(started.flatMap((run) => run.events("session.resumed")).length).toBeGreaterThanOrEqual(2);
+        const replies = Map.groupBy(allReplies(discord), ({ to }) => to);
+        for (const asked of crowd.asked) {
+          const own = replies.get(asked.id) ?? [];
+          if (!own.every(isNotice)) checkWhole(asked, own);
+        }
+        for (const id of crowd.silent) expect(replies.get(id)).toBeUndefined();
+        checkOrder(discord);
+        expect(discord.counts.rest.limited).toEqual({ user: 0, global: 0, shared: 0 });
+      } finally {
+        await upstream.stop();
+      }
+    },
+  );
 });
