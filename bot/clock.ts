@@ -20,6 +20,23 @@ export interface Clock {
 /** Chance in [0, 1), as `Math.random` gives it. */
 export type Random = () => number;
 
+/** `sleep` for a clock that can schedule. */
+export function sleepBy(schedule: Clock["schedule"]): Clock["sleep"] {
+  return (delayMs, signal) =>
+    new Promise((resolve, reject) => {
+      signal?.throwIfAborted();
+      const abort = (): void => {
+        cancel();
+        reject(signal?.reason);
+      };
+      const cancel = schedule(delayMs, () => {
+        signal?.removeEventListener("abort", abort);
+        resolve();
+      });
+      signal?.addEventListener("abort", abort, { once: true });
+    });
+}
+
 // Node fires a timer of more than 2^31 - 1 ms at once; longer waits are taken in steps.
 const LONGEST_TIMER_MS = 2_147_483_647;
 
@@ -47,18 +64,6 @@ export function systemClock(rate = 1, originMs: number = Date.now()): Clock {
     now,
     wall: () => originMs + (Date.now() - originMs) * rate,
     schedule,
-    sleep: (delayMs, signal) =>
-      new Promise((resolve, reject) => {
-        signal?.throwIfAborted();
-        const abort = (): void => {
-          cancel();
-          reject(signal?.reason);
-        };
-        const cancel = schedule(delayMs, () => {
-          signal?.removeEventListener("abort", abort);
-          resolve();
-        });
-        signal?.addEventListener("abort", abort, { once: true });
-      }),
+    sleep: sleepBy(schedule),
   };
 }

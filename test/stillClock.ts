@@ -3,10 +3,10 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, Socket } from "node:net";
 import type { Clock } from "../bot/clock.ts";
+import { virtualClock } from "./virtualClock.ts";
 
 /** Round trips of the sentinel without any other traffic that count as quiet. */
 const QUIET_ROUNDS = 3;
-const WALL_START_MS = 1_750_000_000_000;
 
 export interface StillClock extends Clock {
   /** Lets time go on until it holds. @returns how long that took, ms of this clock; rejects after `mostMs` */
@@ -14,12 +14,6 @@ export interface StillClock extends Clock {
   /** Lets so much time pass. */
   pass(milliseconds: number): Promise<void>;
   stop(): void;
-}
-
-interface Timer {
-  readonly due: number;
-  readonly order: number;
-  readonly callback: () => void;
 }
 
 /**
@@ -32,9 +26,7 @@ export async function stillClock(): Promise<StillClock> {
   const { port } = server.address() as AddressInfo;
   const sentinel = connect(port, "127.0.0.1");
   await once(sentinel, "connect");
-  const timers = new Set<Timer>();
-  let time = 0;
-  let order = 0;
+  const virtual = virtualClock();
 
   /** A byte through the kernel and back: what was sent before it has arrived by then. */
   const roundTrip = async (): Promise<void> => {
@@ -66,66 +58,30 @@ export async function stillClock(): Promise<StillClock> {
     }
   };
 
-  const earliest = (): Timer | undefined => {
-    let first: Timer | undefined;
-    for (const timer of timers) {
-      if (first === undefined || timer.due < first.due || (timer.due === first.due && timer.order < first.order)) {
-        first = timer;
-      }
-    }
-    return first;
-  };
-
-  const schedule: Clock["schedule"] = (delayMs, callback) => {
-    const timer = { due: time + Math.max(0, delayMs), order: order++, callback };
-    timers.add(timer);
-    return () => timers.delete(timer);
-  };
-
   /** Runs the next timer if it is due by then; false if none is. */
   const step = async (until: number): Promise<boolean> => {
-    const next = earliest();
-    if (next === undefined || next.due > until) return false;
-    timers.delete(next);
-    time = next.due;
     const before = traffic();
-    next.callback();
+    if (!virtual.runNext(until)) return false;
     await new Promise((resolve) => setImmediate(resolve));
     if (traffic() !== before) await quiet();
     return true;
   };
 
   return {
-    now: () => time,
-    wall: () => WALL_START_MS + time,
-    schedule,
-    sleep: (delayMs, signal) =>
-      new Promise((resolve, reject) => {
-        signal?.throwIfAborted();
-        const abort = (): void => {
-          cancel();
-          reject(signal?.reason);
-        };
-        const cancel = schedule(delayMs, () => {
-          signal?.removeEventListener("abort", abort);
-          resolve();
-        });
-        signal?.addEventListener("abort", abort, { once: true });
-      }),
+    ...virtual,
     async until(what, holds, mostMs) {
-      const from = time;
+      const from = virtual.now();
       await quiet();
       while (!holds()) if (!(await step(from + mostMs))) throw new Error(`never came within ${mostMs} ms: ${what}`);
-      return time - from;
+      return virtual.now() - from;
     },
     async pass(milliseconds) {
-      const end = time + milliseconds;
+      const end = virtual.now() + milliseconds;
       await quiet();
       while (await step(end));
-      time = end;
+      await virtual.advance(end - virtual.now());
     },
     stop() {
-      timers.clear();
       sentinel.destroy();
       server.close();
     },

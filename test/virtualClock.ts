@@ -1,6 +1,6 @@
 // A clock that moves only when a test says so: callbacks run in order of their due time, then of their scheduling.
 
-import type { Clock } from "../bot/clock.ts";
+import { type Clock, sleepBy } from "../bot/clock.ts";
 
 interface Timer {
   readonly due: number;
@@ -12,6 +12,8 @@ interface Timer {
 export interface VirtualClock extends Clock {
   /** Moves time on, running what falls due, and lets promise reactions run between callbacks. */
   advance(milliseconds: number): Promise<void>;
+  /** Moves to the next callback that is due by then, and runs it; false: there is none. */
+  runNext(until: number): boolean;
   /** Callbacks still scheduled. */
   pending(): number;
 }
@@ -43,28 +45,25 @@ export function virtualClock(wallStartMs = 1_750_000_000_000): VirtualClock {
     return () => timers.delete(timer);
   };
 
+  const runNext = (until: number): boolean => {
+    const timer = next(until);
+    if (timer === undefined) return false;
+    timers.delete(timer);
+    time = timer.due;
+    timer.callback();
+    return true;
+  };
+
   return {
     now: () => time,
     wall: () => wallStartMs + time,
     schedule,
-    sleep: (delayMs, signal) =>
-      new Promise((resolve, reject) => {
-        signal?.throwIfAborted();
-        const cancel = schedule(delayMs, resolve);
-        signal?.addEventListener("abort", () => {
-          cancel();
-          reject(signal.reason);
-        });
-      }),
+    sleep: sleepBy(schedule),
+    runNext,
     async advance(milliseconds) {
       const until = time + milliseconds;
-      await settle();
-      for (let timer = next(until); timer !== undefined; timer = next(until)) {
-        timers.delete(timer);
-        time = timer.due;
-        timer.callback();
-        await settle();
-      }
+      do await settle();
+      while (runNext(until));
       time = until;
     },
     pending: () => timers.size,

@@ -1,6 +1,6 @@
 // Simulated time: one heap of callbacks for everybody, and a process's own view of it, which can stand still or die.
 
-import type { Cancel, Clock } from "../../../bot/clock.ts";
+import { type Cancel, type Clock, sleepBy } from "../../../bot/clock.ts";
 
 /** Turns of the microtask queue after each callback: the longest chain of awaits between two timers of the bot is shorter. */
 const MICROTASK_TURNS = 12;
@@ -75,7 +75,7 @@ export function createTimeline(): Timeline {
     now: () => time,
     wall: () => WALL_START_MS + time,
     schedule,
-    sleep: (delayMs, signal) => sleepOn(schedule, delayMs, signal),
+    sleep: sleepBy(schedule),
     async run(until, check) {
       await settle();
       check();
@@ -142,7 +142,7 @@ export function processClock(timeline: Timeline): ProcessClock {
     now: timeline.now,
     wall: timeline.wall,
     schedule,
-    sleep: (delayMs, signal) => sleepOn(schedule, delayMs, signal),
+    sleep: sleepBy(schedule),
     enter,
     stall(milliseconds) {
       const until = timeline.now() + milliseconds;
@@ -160,19 +160,4 @@ export function processClock(timeline: Timeline): ProcessClock {
     pending: () => armed.size,
     stalledUntil: () => stalledUntil,
   };
-}
-
-function sleepOn(schedule: Clock["schedule"], delayMs: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    signal?.throwIfAborted();
-    const abort = (): void => {
-      cancel();
-      reject(signal?.reason);
-    };
-    const cancel = schedule(delayMs, () => {
-      signal?.removeEventListener("abort", abort);
-      resolve();
-    });
-    signal?.addEventListener("abort", abort, { once: true });
-  });
 }
