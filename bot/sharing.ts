@@ -4,7 +4,7 @@ import type { Checkpoint } from "./checkpoint.ts";
 import type { Clock } from "./clock.ts";
 import type { Dispatcher } from "./gateway/dispatch.ts";
 import type { Fleet } from "./gateway/fleet.ts";
-import { createIdentifyPermits, type KnownBudget } from "./ledger/identifyPermits.ts";
+import { createIdentifyPermits, type KnownBudget, type Permit } from "./ledger/identifyPermits.ts";
 import { createLeases, type Grant, type LeasesOptions } from "./ledger/leases.ts";
 import type { Ledger, StoredSession } from "./ledger/ledger.ts";
 import { LedgerError } from "./ledger/ledgerError.ts";
@@ -30,7 +30,7 @@ export interface Sharing {
   settled(): void;
   /** Resolves when this process may act: at once, or when the ledger was asked. Rejects when it may not. */
   sure(): Promise<void>;
-  permitIdentify(shard: number, maxConcurrency: number, budget: KnownBudget | undefined): Promise<void>;
+  permitIdentify(shard: number, maxConcurrency: number, budget: KnownBudget | undefined): Promise<Permit>;
   /** The fleet's sessions under their fences, and those that were given away a moment ago. */
   sessions(): readonly StoredSession[];
   /** Runs the same shards in a new fleet, without their sessions. */
@@ -117,7 +117,7 @@ export function createSharing(parts: SharingParts): Sharing {
     },
     async permitIdentify(shard, maxConcurrency, budget) {
       if (leases.standing() !== "sure") throw new LedgerError("unreachable", "no IDENTIFY without the ledger");
-      await permits.take(`${shard % maxConcurrency} of ${maxConcurrency}`, budget);
+      return permits.take(`${shard % maxConcurrency} of ${maxConcurrency}`, budget);
     },
     sessions() {
       const now = clock.now();

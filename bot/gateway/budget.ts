@@ -38,6 +38,8 @@ export interface IdentifyBudget {
   free(): number;
   /** One is sent. */
   spend(): void;
+  /** Other processes spend of the same budget, and say that no more than so many are left. */
+  atMost(left: number): void;
   /** null before the first answer. */
   state(): Budget | null;
 }
@@ -68,6 +70,9 @@ export function identifyBudget({ shardCount, reserve, override }: BudgetOptions)
     free: () => (known === undefined ? 0 : Math.max(0, left - kept(known.total))),
     spend() {
       left = Math.max(0, left - 1);
+    },
+    atMost(others) {
+      left = Math.min(left, others);
     },
     state: () => (known === undefined ? null : { ...known, left, reserve: kept(known.total) }),
   };

@@ -65,13 +65,16 @@ export interface FleetOptions {
   readonly connect?: Connect | undefined;
   /** Shards come and go by `take` and `giveUp`; by default all of them run from `start` on. */
   readonly leased?: boolean | undefined;
-  /** Resolves when an IDENTIFY may go as far as other processes with this token are concerned; rejects: not now. */
+  /**
+   * Resolves when an IDENTIFY may go as far as other processes with this token are concerned, or to what all of them
+   * together have left when that is no more than the reserve; rejects: not now.
+   */
   identifyPermit?(
     shard: number,
     maxConcurrency: number,
     /** Before this IDENTIFY; `resetAt` is wall time. */
     budget: { readonly left: number; readonly reserve: number; readonly resetAt: number } | undefined,
-  ): Promise<void>;
+  ): Promise<"granted" | { readonly left: number }>;
   /** The gateway's edge bans this address, or does so no more. */
   onEdge?(state: "banned" | "clear"): void;
 }
@@ -177,7 +180,16 @@ export function createFleet(options: FleetOptions): Fleet {
       const { left, reserve, resetAt, maxConcurrency } = identifies.budget() ?? NO_BUDGET;
       const known =
         left === null ? undefined : { left: left + 1, reserve, resetAt: clock.wall() + resetAt - clock.now() };
-      await options.identifyPermit(id, maxConcurrency, known);
+      const answer = await options.identifyPermit(id, maxConcurrency, known);
+      if (answer !== "granted") {
+        identifies.spentTogether(id, answer.left);
+        telemetry.level("IdentifiesRemaining", answer.left);
+        // Its connection would wait in vain; the queue tells it how long.
+        const reason = "all processes together have spent the budget";
+        if (generation !== undefined) shards.get(id)?.input({ kind: "broken", generation, reason });
+        tick();
+        return;
+      }
     } catch (error) {
       // The shard's own deadline lets it ask again.
       telemetry.log("warn", `shard ${id}: no leave to IDENTIFY`, { shard: id, error: String(error) });

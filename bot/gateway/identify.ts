@@ -40,6 +40,8 @@ export interface IdentifyQueue {
   /** The shard's last IDENTIFY was answered, or its connection has ended: Discord has counted it by now. */
   answered(shard: number, now: number): void;
   inform(info: GatewayInfo, now: number): void;
+  /** The shard's turn came to nothing: the processes together have only so many IDENTIFYs left. */
+  spentTogether(shard: number, left: number): void;
   /** Nothing goes on until then, because REST is banned; undefined lifts it. */
   ban(until: number | undefined): void;
   budget(): Budget | null;
@@ -171,6 +173,10 @@ export function identifyQueue(
     },
     inform(info, now) {
       budget.inform(info, now, [...sent.values()].filter(({ isAnswered }) => !isAnswered).length);
+    },
+    spentTogether(shard, left) {
+      sent.delete(shard);
+      budget.atMost(left);
     },
     ban(until) {
       bannedUntil = until;

@@ -20,12 +20,15 @@ export interface KnownBudget {
   readonly resetAt: number;
 }
 
+/** What is left is that of the budget which all tasks share. */
+export type Permit = "granted" | { readonly left: number };
+
 export interface IdentifyPermits {
   /**
-   * Resolves when an IDENTIFY of the key may go at once, and counts it. Rejects with a LedgerError: without the ledger, after
-   * too long a wait, or when the tasks together have spent the budget.
+   * Resolves to "granted" when an IDENTIFY of the key may go at once, which is counted; or to what the tasks together have
+   * left, when that is no more than the reserve. Rejects with a LedgerError without the ledger, or after too long a wait.
    */
-  take(key: string, budget: KnownBudget | undefined): Promise<void>;
+  take(key: string, budget: KnownBudget | undefined): Promise<Permit>;
 }
 
 export function createIdentifyPermits({ clock, items }: { clock: Clock; items: Items }): IdentifyPermits {
@@ -46,21 +49,23 @@ export function createIdentifyPermits({ clock, items }: { clock: Clock; items: I
     }
   };
 
-  const spend = (budget: KnownBudget): Promise<void> =>
-    update(items, KIND.fleet, "budget", (item) => {
+  const spend = async (budget: KnownBudget): Promise<Permit> => {
+    let permit: Permit = "granted";
+    await update(items, KIND.fleet, "budget", (item) => {
       const kept = item === undefined ? undefined : budgetFrom(item.body);
       const left = kept === undefined || kept.resetAt <= clock.wall() ? budget.left : Math.min(kept.left, budget.left);
-      if (left <= budget.reserve) {
-        const until = new Date(kept?.resetAt ?? budget.resetAt).toISOString();
-        throw new LedgerError("unreachable", `all tasks together have ${left} IDENTIFYs left until ${until}`);
-      }
-      return JSON.stringify({ left: left - 1, resetAt: Math.max(kept?.resetAt ?? 0, budget.resetAt) });
+      permit = left > budget.reserve ? "granted" : { left };
+      return permit === "granted"
+        ? JSON.stringify({ left: left - 1, resetAt: Math.max(kept?.resetAt ?? 0, budget.resetAt) })
+        : undefined;
     });
+    return permit;
+  };
 
   return {
     async take(key, budget) {
       await pass(key, clock.now() + PATIENCE_MS);
-      if (budget !== undefined) await spend(budget);
+      return budget === undefined ? "granted" : spend(budget);
     },
   };
 }

@@ -138,17 +138,19 @@ function valuesOf(items: Items): Values {
   };
 }
 
-/** Puts `change` of the item in its place; looks again when another write came first. */
+/** Puts `change` of the item in its place, undefined: leaves it; looks again when another write came first. */
 export async function update(
   items: Items,
   kind: Kind,
   id: string,
-  change: (item: Item | undefined) => string,
+  change: (item: Item | undefined) => string | undefined,
   expiresAt?: number,
 ): Promise<void> {
   for (let tries = 0; tries < MOST_TRIES; tries++) {
     const kept = await items.get(kind, id);
-    const item = { kind, id, body: change(kept), ...(expiresAt !== undefined && { expiresAt }) };
+    const body = change(kept);
+    if (body === undefined) return;
+    const item = { kind, id, body, ...(expiresAt !== undefined && { expiresAt }) };
     if ((await items.swap(item, kept?.version)) !== undefined) return;
   }
   throw contended(kind, id);

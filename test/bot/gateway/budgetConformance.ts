@@ -57,6 +57,18 @@ export function budgetConformance(name: string, create: (options: BudgetOptions)
       expect(budget.state()?.left).toBe(0);
     });
 
+    it("believes others who say that less is left, until the next answer", () => {
+      const budget = budgetOf(1, { reserve: 10 });
+      budget.inform({ ...INFO, remaining: 100 }, 0, 0);
+      budget.atMost(200);
+      expect(budget.free()).toBe(90);
+      budget.atMost(10);
+      expect(budget.free()).toBe(0);
+      expect(budget.state()?.left).toBe(10);
+      budget.inform({ ...INFO, remaining: 50 }, 1, 0);
+      expect(budget.free()).toBe(40);
+    });
+
     it("counts those under way against an answer that may not know of them", () => {
       const budget = budgetOf(1, { reserve: 0 });
       budget.inform({ ...INFO, remaining: 10 }, 0, 4);

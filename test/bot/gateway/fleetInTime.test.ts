@@ -346,12 +346,34 @@ describe("IDENTIFYs", () => {
     const subject = virtualFleet(1, 3, {
       async identifyPermit() {
         if (denials-- > 0) throw new Error("another process has the key");
+        return "granted";
       },
     });
     subject.fleet.start();
     const took = await subject.runUntil(() => subject.ready() === 3, 300_000);
     expect(took).toBeLessThanOrEqual(90_000);
     expect(subject.gateway.identifies).toHaveLength(3);
+    expect(subject.gateway.violations).toEqual([]);
+  });
+
+  it("that other processes have spent too are waited for as one's own are, and come back at the reset", async () => {
+    let left: number | undefined = 100;
+    const subject = virtualFleet(1, 3, {
+      identifyPermit: async () => (left === undefined ? "granted" : { left }),
+    });
+    subject.gateway.remaining = 950;
+    subject.fleet.start();
+    await subject.clock.advance(5_000);
+    expect(subject.fleet.status().shards.map(({ state }) => state)).toEqual(Array(3).fill("waitingForBudget"));
+    expect(subject.fleet.status().identify).toMatchObject({ left: 100, reserve: 100 });
+    expect(subject.telemetry.levels.get("WaitingForBudget")).toBe(1);
+    expect(subject.telemetry.levels.get("IdentifiesRemaining")).toBe(100);
+    const waiting = subject.telemetry.events.filter(({ name }) => name === "identify.waiting");
+    expect(waiting.map(({ fields }) => fields["left"])).toEqual([100]);
+    expect(subject.gateway.identifies).toEqual([]);
+    left = undefined;
+    const took = await subject.runUntil(() => subject.ready() === 3, 3_700_000, 1_000);
+    expect(took).toBeDefined();
     expect(subject.gateway.violations).toEqual([]);
   });
 
