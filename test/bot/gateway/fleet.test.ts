@@ -1,34 +1,17 @@
 // The fleet over real sockets: it connects, keeps its sessions through faults, and spends no IDENTIFY without need.
 
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
+import { systemClock } from "../../../bot/clock.ts";
 import type { Compression } from "../../../bot/gateway/inflate.ts";
-import { type FleetUnderTest, fleetUnderTest, TOKEN } from "./fleetUnderTest.ts";
-import { type TinyGateway, tinyGateway } from "./tinyGateway.ts";
+import { gateway, gatewayPerTest, sent, started } from "./fleetOnTinyGateway.ts";
+import { TOKEN } from "./fleetUnderTest.ts";
 
-let gateway: TinyGateway;
-const running: FleetUnderTest[] = [];
-
-beforeEach(async () => {
-  gateway = await tinyGateway();
-});
-
-afterEach(async () => {
-  await Promise.all(running.splice(0).map(({ fleet }) => fleet.stop({ keepSessions: true })));
-  await gateway.stop();
-});
-
-function started(options: Parameters<typeof fleetUnderTest>[1] = {}): FleetUnderTest {
-  const subject = fleetUnderTest(gateway.url, options);
-  running.push(subject);
-  subject.fleet.start();
-  return subject;
-}
-
-const opcodes = (...wanted: number[]) => gateway.received.filter(({ op }) => wanted.includes(op));
+gatewayPerTest();
 
 describe("connecting", () => {
   it.each<Compression>(["none", "zlib-stream", "zstd-stream"])("gets ready over %s", async (compression) => {
-    const subject = started({ compression });
+    // Compressing goes on in threads, where no still clock sees it.
+    const subject = started({ compression, clock: systemClock() });
     await subject.until("ready", () => subject.ready() === 1);
     const big = "ä".repeat(200_000);
     gateway.dispatch(0, "MESSAGE_CREATE", { content: big });
@@ -44,7 +27,7 @@ describe("connecting", () => {
     expect(connection?.query.get("encoding")).toBe("json");
     expect(connection?.query.get("compress")).toBe(compression === "none" ? null : compression);
     expect(connection?.userAgent).toBe("DiscordBot (https://github.com/mooring-bot/mooring, 0.1.0)");
-    expect(opcodes(2)[0]?.d).toMatchObject({ token: TOKEN, intents: 513, shard: [0, 1], large_threshold: 50 });
+    expect(sent(2)[0]?.d).toMatchObject({ token: TOKEN, intents: 513, shard: [0, 1], large_threshold: 50 });
     expect(subject.telemetry.lines.join("\n")).not.toContain(TOKEN);
   });
 
@@ -56,7 +39,7 @@ describe("connecting", () => {
       () => (subject.telemetry.samples.get("HeartbeatAckMilliseconds") ?? []).length > 2,
     );
     expect(subject.telemetry.counts.get("MissedHeartbeatAcks")).toBeUndefined();
-    expect(opcodes(1).at(-1)?.d).toBe(1);
+    expect(sent(1).at(-1)?.d).toBe(1);
   });
 });
 
@@ -75,8 +58,8 @@ describe("a lost connection", () => {
       ["MESSAGE_CREATE", true],
       ["RESUMED", false],
     ]);
-    expect(opcodes(2)).toHaveLength(1);
-    expect(opcodes(6).at(-1)?.d).toMatchObject({ token: TOKEN, session_id: "session-0", seq: 1 });
+    expect(sent(2)).toHaveLength(1);
+    expect(sent(6).at(-1)?.d).toMatchObject({ token: TOKEN, session_id: "session-0", seq: 1 });
     expect(subject.sessions.map(({ session, sequence }) => [session, sequence])).toEqual([
       ["started", 1],
       ["resumed", 2],

@@ -1,40 +1,14 @@
 // Every way a real connection can end: what the fleet does next, seen from the other side of the socket.
 
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
+import { systemClock } from "../../../bot/clock.ts";
 import { tokenHash } from "../../../bot/gateway/storedSessions.ts";
 import type { StoredSession } from "../../../bot/ledger/ledger.ts";
 import { Secret } from "../../../shared/secret.ts";
-import { type FleetUnderTest, fleetUnderTest, TOKEN } from "./fleetUnderTest.ts";
-import { type TinyGateway, tinyGateway } from "./tinyGateway.ts";
+import { clock, fleet, gateway, gatewayPerTest, ready, resumed, sent, started } from "./fleetOnTinyGateway.ts";
+import { TOKEN } from "./fleetUnderTest.ts";
 
-let gateway: TinyGateway;
-const running: FleetUnderTest[] = [];
-
-beforeEach(async () => {
-  gateway = await tinyGateway();
-});
-
-afterEach(async () => {
-  await Promise.all(running.splice(0).map(({ fleet }) => fleet.stop({ keepSessions: true })));
-  await gateway.stop();
-});
-
-function started(options: Parameters<typeof fleetUnderTest>[1] = {}): FleetUnderTest {
-  const subject = fleetUnderTest(gateway.url, options);
-  running.push(subject);
-  subject.fleet.start();
-  return subject;
-}
-
-async function ready(options: Parameters<typeof fleetUnderTest>[1] = {}): Promise<FleetUnderTest> {
-  const subject = started(options);
-  const shards = options.shardIds?.length ?? (typeof options.shardCount === "number" ? options.shardCount : 1);
-  await subject.until("ready", () => subject.ready() === shards);
-  return subject;
-}
-
-const sent = (...opcodes: number[]) => gateway.received.filter(({ op }) => opcodes.includes(op));
-const resumed = (subject: FleetUnderTest) => subject.sessions.some(({ session }) => session === "resumed");
+gatewayPerTest();
 
 describe("Discord closes", () => {
   it.each([1000, 1001, 4000, 4001, 4002, 4005, 4008, 4242])("with %i: RESUME", async (code) => {
@@ -109,11 +83,14 @@ describe("Discord asks", () => {
 
   it("with op 9 false: IDENTIFY after 1 to 5 s", async () => {
     const subject = await ready();
-    const at = performance.now();
+    // By then the key of the first IDENTIFY is free again.
+    await clock.pass(10_000);
+    const at = clock.now();
     gateway.connections[0]?.send({ op: 9, d: false });
     await subject.until("identified again", () => sent(2).length === 2);
-    // The fleet's clock runs 20 times as fast, and chance may have chosen 1 s exactly.
-    expect(((sent(2)[1]?.at ?? 0) - at) * 20).toBeGreaterThanOrEqual(950);
+    const waitedMs = (sent(2)[1]?.at ?? 0) - at;
+    expect(waitedMs).toBeGreaterThanOrEqual(1_000);
+    expect(waitedMs).toBeLessThanOrEqual(5_000);
     expect(sent(6)).toHaveLength(0);
   });
 
@@ -169,7 +146,7 @@ describe("a connection", () => {
   });
 
   it("with bytes that do not inflate is left and resumed", async () => {
-    const subject = await ready({ compression: "zstd-stream" });
+    const subject = await ready({ compression: "zstd-stream", clock: systemClock() });
     gateway.connections[0]?.webSocket.send(Buffer.from("no frame at all"), { binary: true });
     await subject.until("resumed", () => resumed(subject));
     expect(sent(2)).toHaveLength(1);
@@ -222,13 +199,13 @@ describe("stored sessions", () => {
   });
 
   it("are resumed by the next process without any REST call", async () => {
-    const first = await ready({ shardCount: 4, rate: 1 });
-    await first.fleet.stop({ keepSessions: true });
+    const first = await ready({ shardCount: 4 });
+    await first.stop(true);
     expect(gateway.connections.map(({ closeCode }) => closeCode)).toEqual([4000, 4000, 4000, 4000]);
     const sessions = first.fleet.sessions();
     expect(sessions).toHaveLength(4);
     gateway.dispatch(2, "MESSAGE_CREATE", {});
-    const second = await ready({ shardCount: 4, stored: sessions, rate: 1 });
+    const second = await ready({ shardCount: 4, stored: sessions });
     expect(second.fetches).toBe(0);
     expect(sent(2)).toHaveLength(4);
     expect(second.dispatched.filter(({ type }) => type === "MESSAGE_CREATE")).toEqual([
@@ -238,7 +215,7 @@ describe("stored sessions", () => {
 
   it("decide the count of SHARD_COUNT=auto", async () => {
     const first = await ready({ shardCount: 2 });
-    await first.fleet.stop({ keepSessions: true });
+    await first.stop(true);
     const second = started({ shardCount: "auto", stored: first.fleet.sessions(), info: { shards: 5 } });
     await second.until("ready", () => second.ready() === 2);
     expect(second.fleet.status().shardCount).toBe(2);
@@ -259,14 +236,14 @@ describe("stored sessions", () => {
     const subject = started({ stored: [stored()], plainAllowed: false });
     await subject.until("a RESUME", () => sent(6).length === 1);
     expect(gateway.connections[0]?.path).toBe("/");
-    await subject.fleet.stop({ keepSessions: true });
+    await subject.stop(true);
   });
 });
 
 describe("stopping", () => {
   it("without keeping sessions closes with 1000 and forgets them", async () => {
     const subject = await ready();
-    await subject.fleet.stop({ keepSessions: false });
+    await subject.stop(false);
     await subject.until("closed", () => gateway.connections[0]?.closeCode === 1000);
     expect(subject.fleet.sessions()).toEqual([]);
   });
@@ -274,7 +251,7 @@ describe("stopping", () => {
   it("does not wait for a peer that never answers", async () => {
     const subject = await ready();
     gateway.connections[0]?.socket.pause();
-    await subject.fleet.stop({ keepSessions: true });
+    await subject.stop(true);
     expect(subject.fleet.sessions()).toHaveLength(1);
   });
 });
@@ -293,8 +270,7 @@ describe("sending", () => {
   });
 
   it("carries the presence in the IDENTIFY and asserts it again after READY", async () => {
-    const subject = fleetUnderTest(gateway.url);
-    running.push(subject);
+    const subject = fleet();
     subject.fleet.setPresence({ status: "dnd" });
     subject.fleet.start();
     await subject.until("asserted", () => sent(3).length === 1);

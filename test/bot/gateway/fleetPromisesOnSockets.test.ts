@@ -1,68 +1,12 @@
 // The fleet's promises in numbers, over real sockets against the simulated Discord, measured on a clock that both share.
 
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { createDispatcher } from "../../../bot/gateway/dispatch.ts";
-import type { GatewayInfo } from "../../../bot/gateway/fleet.ts";
-import { type SimulatedDiscord, type SimulatedDiscordOptions, startSimulatedDiscord } from "../../discord/index.ts";
-import { type StillClock, stillClock } from "../../stillClock.ts";
-import { type FleetUnderTest, fleetUnderTest, TOKEN } from "./fleetUnderTest.ts";
+import { allReady, begin, clock, discord, discordPerTest, ready } from "./fleetOnDiscord.ts";
 
-const USER_AGENT = "DiscordBot (https://github.com/mooring-bot/mooring, 0.1.0)";
 const BEAT_MS = 41_250;
 
-let clock: StillClock;
-let discord: SimulatedDiscord;
-let subject: FleetUnderTest | undefined;
-
-beforeEach(async () => {
-  clock = await stillClock();
-});
-
-afterEach(async () => {
-  const stopped = subject?.fleet.stop({ keepSessions: true });
-  await clock.pass(1_000);
-  await stopped;
-  await discord.stop();
-  clock.stop();
-});
-
-async function readGateway(): Promise<GatewayInfo> {
-  const headers = { Authorization: `Bot ${TOKEN}`, "User-Agent": USER_AGENT, Connection: "close" };
-  const response = await fetch(`${discord.apiUrl}/gateway/bot`, { headers });
-  const { url, shards, session_start_limit: limit } = Object(await response.json());
-  const { total, remaining, reset_after: resetAfterMs, max_concurrency: maxConcurrency } = Object(limit);
-  return { url, shards, total, remaining, resetAfterMs, maxConcurrency };
-}
-
-async function begin(
-  shards: number,
-  simulated: Partial<SimulatedDiscordOptions> = {},
-  options: Parameters<typeof fleetUnderTest>[1] = {},
-): Promise<FleetUnderTest> {
-  discord = await startSimulatedDiscord({
-    clock,
-    token: TOKEN,
-    shards,
-    maxConcurrency: 16,
-    heartbeatIntervalMs: BEAT_MS,
-    ...simulated,
-  });
-  subject = fleetUnderTest(discord.gatewayUrl, { clock, shardCount: shards, fetchGateway: readGateway, ...options });
-  subject.fleet.start();
-  return subject;
-}
-
-const allReady = (started: FleetUnderTest, shards: number) => () =>
-  started.ready() === shards && discord.readyShards().length === shards;
-
-async function ready(
-  shards: number,
-  ...more: [Partial<SimulatedDiscordOptions>?, Parameters<typeof fleetUnderTest>[1]?]
-) {
-  const started = await begin(shards, ...more);
-  await clock.until("ready", allReady(started, shards), 60_000);
-  return started;
-}
+discordPerTest();
 
 describe("over real sockets", () => {
   it.each([
@@ -102,7 +46,7 @@ describe("over real sockets", () => {
   it.each(["no acknowledgements", "a black hole"])(
     "%s: left within two intervals and 1 s, though no close is answered",
     async (what) => {
-      const started = await ready(4);
+      const started = await ready(4, { heartbeatIntervalMs: BEAT_MS });
       await clock.pass(100_000);
       const faults = discord.faults.gateway;
       if (what === "a black hole") faults.blackHole("all");

@@ -1,10 +1,17 @@
-// A fleet against a tiny gateway, with everything it reports kept: what the fleet's tests share.
+// A fleet over real sockets, with everything it reports kept: what the fleet's tests share.
 
-import { systemClock } from "../../../bot/clock.ts";
+import type { Clock } from "../../../bot/clock.ts";
 import { createFleet, type Fleet, type FleetOptions, type GatewayInfo } from "../../../bot/gateway/fleet.ts";
 import type { StoredSession } from "../../../bot/ledger/ledger.ts";
 import type { Telemetry } from "../../../bot/telemetry/telemetry.ts";
 import { Secret } from "../../../shared/secret.ts";
+import type { StillClock } from "../../stillClock.ts";
+
+/** An hour of a still clock is over in moments, and nothing here takes longer. */
+const LONGEST_MS = 3_600_000;
+const LONGEST_STOP_MS = 3_000;
+const LOOKS = 4_000;
+const LOOK_AGAIN_MS = 5;
 
 export const TOKEN = "not-a-real-token.of.anybody";
 
@@ -51,8 +58,10 @@ export interface FleetUnderTest {
   readonly fatals: { code: string; fix: string }[];
   info: GatewayInfo;
   fetches: number;
+  /** On a still clock time goes on until it holds; else it is looked at again and again. */
   until(what: string, holds: () => boolean): Promise<void>;
   ready(): number;
+  stop(keepSessions: boolean): Promise<void>;
 }
 
 export const INFO: GatewayInfo = {
@@ -64,12 +73,15 @@ export const INFO: GatewayInfo = {
   maxConcurrency: 16,
 };
 
-/** Time runs `rate` times as fast, so that waits of seconds take milliseconds. */
-export function fleetUnderTest(
-  url: string,
-  given: Partial<FleetOptions> & { rate?: number; info?: Partial<GatewayInfo>; stored?: readonly StoredSession[] } = {},
-): FleetUnderTest {
-  const { rate = 20, info = {}, stored = [], ...options } = given;
+const isStill = (clock: Clock): clock is StillClock => "until" in clock;
+
+export interface Given extends Partial<FleetOptions> {
+  readonly info?: Partial<GatewayInfo>;
+  readonly stored?: readonly StoredSession[];
+}
+
+export function fleetUnderTest(url: string, given: Given & { readonly clock: Clock }): FleetUnderTest {
+  const { clock, info = {}, stored = [], ...options } = given;
   const telemetry = recorder();
   const received = new Map<number, number>();
   const subject: Omit<FleetUnderTest, "fleet"> = {
@@ -80,16 +92,27 @@ export function fleetUnderTest(
     info: { ...INFO, url, ...info },
     fetches: 0,
     async until(what, holds) {
-      const failure = new Error(`never came: ${what}\n${telemetry.lines.slice(-40).join("\n")}`);
-      for (let turn = 0; !holds(); turn++) {
-        if (turn > 4_000) throw failure;
-        await new Promise((resolve) => setTimeout(resolve, 5));
+      const failure = new Error(`never came: ${what}`);
+      try {
+        if (isStill(clock)) await clock.until(what, holds, LONGEST_MS);
+        for (let look = 0; !holds(); look++) {
+          if (look > LOOKS) throw failure;
+          await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS));
+        }
+      } catch {
+        failure.message += `\n${telemetry.lines.slice(-40).join("\n")}`;
+        throw failure;
       }
+    },
+    async stop(keepSessions) {
+      const stopped = fleet.stop({ keepSessions });
+      if (isStill(clock)) await clock.pass(LONGEST_STOP_MS);
+      await stopped;
     },
     ready: () => fleet.status().ready,
   };
   const fleet = createFleet({
-    clock: systemClock(rate),
+    clock,
     random: Math.random,
     telemetry,
     userAgent: "DiscordBot (https://github.com/mooring-bot/mooring, 0.1.0)",

@@ -5,10 +5,12 @@ import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { constants, createDeflate, createZstdCompress, type Deflate, type ZstdCompress } from "node:zlib";
 import { type WebSocket, WebSocketServer } from "ws";
+import type { Clock } from "../../../bot/clock.ts";
 
 export interface Received {
   readonly op: number;
   readonly d: unknown;
+  /** Of the clock, ms. */
   readonly at: number;
   readonly connection: number;
 }
@@ -18,7 +20,6 @@ export interface TinyConnection {
   readonly path: string;
   readonly query: URLSearchParams;
   readonly userAgent: string | undefined;
-  readonly openedAt: number;
   readonly socket: Socket;
   readonly webSocket: WebSocket;
   closeCode: number | undefined;
@@ -58,7 +59,7 @@ export interface TinyGateway {
 
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null;
 
-export async function tinyGateway(): Promise<TinyGateway> {
+export async function tinyGateway(clock: Clock): Promise<TinyGateway> {
   const server = createServer();
   const upgrades = new WebSocketServer({ noServer: true, perMessageDeflate: false });
   server.listen(0, "127.0.0.1");
@@ -117,7 +118,7 @@ export async function tinyGateway(): Promise<TinyGateway> {
     const payload: unknown = JSON.parse(text);
     if (!isObject(payload) || typeof payload["op"] !== "number") throw new Error(`no payload: ${text}`);
     const { op, d } = payload;
-    gateway.received.push({ op: Number(op), d, at: performance.now(), connection: connection.number });
+    gateway.received.push({ op: Number(op), d, at: clock.now(), connection: connection.number });
     if (op === 1 && gateway.acknowledges) connection.send({ op: 11 });
     if (op === 2 && isObject(d)) {
       const shard = Number(Array.isArray(d["shard"]) ? d["shard"][0] : 0);
@@ -155,7 +156,6 @@ export async function tinyGateway(): Promise<TinyGateway> {
       path: pathname,
       query,
       userAgent: request.headers["user-agent"],
-      openedAt: performance.now(),
       socket: request.socket,
       webSocket,
       closeCode: undefined,
