@@ -13,6 +13,7 @@ import type { Caller } from "./rights.ts";
 import { replyCall, typingCall } from "./routes.ts";
 import { split } from "./split.ts";
 import { statusText } from "./statusText.ts";
+import { createThreads } from "./threads.ts";
 import { createTyping } from "./typing.ts";
 import { createUpstream, UpstreamError } from "./upstream.ts";
 
@@ -25,6 +26,8 @@ export interface Chat {
   start(): void;
   /** The message is here; its handler may have to wait for the channel's earlier ones. */
   arrived(messageId: string): void;
+  /** Any other dispatch, at once. */
+  saw(type: string, data: unknown): void;
   onMessage(message: GuildMessage, context: HandlerContext): Promise<void>;
   run(name: Exclude<CommandName, "ignore">, caller: Caller): ReturnType<ReturnType<typeof createCommands>["run"]>;
   channelChanged(channelId: string): void;
@@ -58,6 +61,7 @@ export function createChat(bot: Bot): Chat {
           keys,
           quotas: environment.UPSTREAM_QUOTAS,
         });
+  const threads = createThreads(bot, channels);
   const access = createAccess();
   const claims = createClaims(bot);
   const conversations = createConversations();
@@ -95,7 +99,8 @@ export function createChat(bot: Bot): Chat {
   async function onMessage(message: GuildMessage, context: HandlerContext): Promise<void> {
     const waitedMs = clock.now() - (arrivals.get(message.id) ?? clock.now());
     arrivals.delete(message.id);
-    const decision = decide(message, bot.userId, channels);
+    const isMeant = await threads.isMeant(message.channel_id, message.guild_id);
+    const decision = decide(message, bot.userId, isMeant);
     try {
       await act(decision, message, context, waitedMs);
     } finally {
@@ -280,6 +285,7 @@ export function createChat(bot: Bot): Chat {
       const [oldest] = arrivals.keys();
       if (arrivals.size > MOST_ARRIVALS && oldest !== undefined) arrivals.delete(oldest);
     },
+    saw: threads.saw,
     onMessage,
     run: (name, caller) => commands.run(name, caller),
     channelChanged: (channelId) => access.channelChanged(channelId),

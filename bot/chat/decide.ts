@@ -32,19 +32,15 @@ const NOTHING: Decision = { kind: "nothing" };
 // resources/message#message-types: what a person writes is a default message or a reply; the rest is Discord's own news.
 const WRITTEN = new Set<number | undefined>([undefined, 0, 19]);
 
-/** @param channels those in which every message is meant for the bot; elsewhere only one that mentions it is. */
-export function decide(
-  message: IncomingMessage,
-  botUserId: string | undefined,
-  channels: ReadonlySet<string>,
-): Decision {
+/** @param isMeant whether every message there is meant for the bot; elsewhere only one that mentions it is. */
+export function decide(message: IncomingMessage, botUserId: string | undefined, isMeant: boolean): Decision {
   const { author, mentions, content } = message;
   if (botUserId === undefined || author.id === botUserId || author.bot === true || message.webhook_id !== undefined) {
     return NOTHING;
   }
   if (message.guild_id === undefined || !WRITTEN.has(message.type)) return NOTHING;
   const mentioned = mentions.some(({ id }) => id === botUserId);
-  if (!mentioned && !channels.has(message.channel_id)) return NOTHING;
+  if (!mentioned && !isMeant) return NOTHING;
   // Discord leaves content and attachments empty without the intent (events/gateway#message-content-intent).
   const isBare = content === "" && !message.attachments?.length && !message.sticker_items?.length;
   if (isBare && !mentioned) return { kind: "withheld" };

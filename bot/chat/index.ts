@@ -35,6 +35,7 @@ export default defineBot({
   start: (bot) => chatOf(bot).start(),
   onDispatch(_shard, _sequence, type, data) {
     if (type === "MESSAGE_CREATE") latest?.arrived(idOf(data));
+    else latest?.saw(type, data);
   },
   handlers: {
     READY: (ready, bot) => register(bot, ready.application.id),

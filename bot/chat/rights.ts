@@ -5,6 +5,7 @@ import type { Bot } from "../defineBot.ts";
 import type { CommandName } from "./decide.ts";
 import { has, type Overwrite, permissionsIn } from "./permissions.ts";
 import { channelCall, guildCall } from "./routes.ts";
+import { type ChannelPart, parentOf } from "./threads.ts";
 
 /** Someone who uses a command, as a message or an interaction tells. */
 export interface Caller {
@@ -33,21 +34,17 @@ interface GuildPart {
   readonly roles: readonly { readonly id: string; readonly permissions: string }[];
 }
 
-interface ChannelPart {
-  readonly type: number;
-  readonly parent_id?: string | null;
+interface Channel extends ChannelPart {
   readonly permission_overwrites?: readonly Overwrite[];
 }
 
-/** Threads of three kinds (resources/channel#channel-types); their permissions are their parent's (topics/threads). */
-const THREADS = new Set([10, 11, 12]);
-
 async function askPermissions(bot: Bot, caller: Caller): Promise<bigint> {
   const { guildId, userId, roles: memberRoles, timedOutUntil } = caller;
-  const ask = (channelId: string): Promise<ChannelPart> => bot.rest.request<ChannelPart>(channelCall(channelId));
+  const ask = (channelId: string): Promise<Channel> => bot.rest.request<Channel>(channelCall(channelId));
   const [guild, given] = await Promise.all([bot.rest.request<GuildPart>(guildCall(guildId)), ask(caller.channelId)]);
-  const isThread = THREADS.has(given.type) && typeof given.parent_id === "string";
-  const channel = isThread ? await ask(given.parent_id) : given;
+  // A thread's permissions are its parent's (topics/threads).
+  const parent = parentOf(given);
+  const channel = parent === undefined ? given : await ask(parent);
   const { owner_id: ownerId, roles } = guild;
   const overwrites = channel.permission_overwrites ?? [];
   return permissionsIn({ guildId, ownerId, roles, overwrites, userId, memberRoles, timedOutUntil }, bot.clock.wall());

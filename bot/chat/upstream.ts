@@ -150,22 +150,29 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   }
 
   /** Tells which key is in use now, and looks again when a spent one comes back. */
-  function look(reason: string): number | null {
+  function look(reason = "its quota is used up"): number | null {
     const now = clock.wall();
     const choice = choose(states, quotas, now);
     const next = choice.kind === "key" ? choice.index : null;
     telemetry.level("UpstreamKeysSpent", spentKeys(states, quotas, now) / keys.length);
     if (next !== current) {
+      // Whoever looks first, back goes the pool because a window has turned.
+      const isBack = next !== null && (current === null || next < current);
       const place = (index: number | null): number | null => (index === null ? null : index + 1);
       const until = choice.kind === "spent" ? new Date(choice.until).toISOString() : null;
-      telemetry.event("upstream.key", { from: place(current), to: place(next), reason, until });
+      telemetry.event("upstream.key", {
+        from: place(current),
+        to: place(next),
+        reason: isBack ? "its window has turned" : reason,
+        until,
+      });
       current = next;
     }
     cancelLook?.();
     cancelLook = undefined;
     const spent = states.map((state, index) => spentUntil(state, quotas[index] ?? {}, now)).filter((at) => at > now);
     if (spent.length > 0 && options.signal?.aborted !== true) {
-      cancelLook = clock.schedule(Math.min(...spent) - now, () => look("its window has turned"));
+      cancelLook = clock.schedule(Math.min(...spent) - now, () => look());
     }
     return next;
   }
@@ -213,7 +220,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   async function usableKey(signal: AbortSignal): Promise<number> {
     for (;;) {
       signal.throwIfAborted();
-      const index = look("its quota is used up");
+      const index = look();
       if (index !== null) return index;
       const choice = choose(states, quotas, clock.wall());
       if (choice.kind === "key") continue;
@@ -254,7 +261,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
         states[index] = countTokens(stateOf(index), outcome.tokens, now);
         telemetry.count("UpstreamTokens", outcome.tokens);
         void save();
-        look("its quota is used up");
+        look();
         return outcome.text;
       case "spent":
         states[index] = refuse(stateOf(index), outcome.until);
@@ -275,7 +282,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
 
   // Told from the start, so that what was spent before it is known though nobody asks.
   telemetry.level("UpstreamDown", 0);
-  const loading = load().then(() => void look("its quota is used up"));
+  const loading = load().then(() => void look());
 
   return {
     async complete(messages, signal) {

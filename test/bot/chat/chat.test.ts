@@ -33,6 +33,66 @@ async function withModel(
   return { ...bench, ...run, provider };
 }
 
+describe("a thread of a channel in CHAT_CHANNELS", () => {
+  const THREAD = "1700000000000000001";
+  const thread = { id: THREAD, type: 11, guild_id: GUILD_ID, parent_id: CHANNEL_ID };
+  const lookUps = ({ calls }: Pick<Run, "calls">): readonly string[] =>
+    calls.filter(({ method, path }) => method === "GET" && path.startsWith("/channels/")).map(({ path }) => path);
+
+  it.each<[string, string, unknown]>([
+    ["just made", "THREAD_CREATE", thread],
+    ["made active again", "THREAD_UPDATE", thread],
+    ["that was there before", "GUILD_CREATE", { id: GUILD_ID, threads: [thread] }],
+    ["that became visible", "THREAD_LIST_SYNC", { guild_id: GUILD_ID, threads: [thread] }],
+  ])("%s needs no mention, and no look-up", async (_what, type, data) => {
+    const run = await plain({ CHAT_CHANNELS: CHANNEL_ID });
+    // Not waited for: the thread's first message may overtake the event's handler.
+    const told = run.event(type, data);
+    await run.write({ content: "hello", channel_id: THREAD, mentions: [] }).done;
+    await told;
+    expect(run.replies().map(({ channel }) => channel)).toEqual([THREAD]);
+    expect(lookUps(run)).toEqual([]);
+  });
+
+  it.each([
+    ["one of its threads", thread, 1],
+    ["another channel's thread", { ...thread, parent_id: "1300000000000000009" }, 0],
+    ["a channel with a category", { id: THREAD, type: 0, parent_id: CHANNEL_ID }, 0],
+  ])("after a RESUME is asked for once: %s", async (_what, channel, answers) => {
+    const run = await plain({ CHAT_CHANNELS: CHANNEL_ID });
+    run.answers.set(`GET /channels/${THREAD}`, channel);
+    for (let count = 0; count < 2; count++) {
+      await run.write({ content: "hello", channel_id: THREAD, mentions: [] }).done;
+    }
+    expect(run.replies()).toHaveLength(2 * answers);
+    expect(lookUps(run)).toEqual([`/channels/${THREAD}`]);
+  });
+
+  it("is no reason to ask for other channels of a server that is known, or where no channel is set", async () => {
+    const known = await plain({ CHAT_CHANNELS: CHANNEL_ID });
+    await known.event("GUILD_CREATE", { id: GUILD_ID, threads: [] });
+    await known.write({ content: "hello", channel_id: "1300000000000000009", mentions: [] }).done;
+    const unset = await plain();
+    await unset.write({ content: "hello", mentions: [] }).done;
+    for (const run of [known, unset]) {
+      expect(run.replies()).toEqual([]);
+      expect(lookUps(run)).toEqual([]);
+    }
+  });
+
+  it("that cannot be looked up is asked for again with its next message", async () => {
+    const run = await plain({ CHAT_CHANNELS: CHANNEL_ID });
+    run.answers.set(`GET /channels/${THREAD}`, thread);
+    let refused = true;
+    run.refuse(({ method }) => method === "GET" && refused, forbidden());
+    await run.write({ content: "hello", channel_id: THREAD, mentions: [] }).done;
+    expect(run.replies()).toEqual([]);
+    refused = false;
+    await run.write({ content: "hello", channel_id: THREAD, mentions: [] }).done;
+    expect(run.replies()).toHaveLength(1);
+  });
+});
+
 describe("an answer", () => {
   it("is a reply to the very message, in its channel or thread, that pings nobody", async () => {
     const { write, replies } = await plain();
