@@ -17,6 +17,8 @@ function say(content: string): number {
   return discord.world.guilds.size;
 }
 
+type Fault = [string, (faults: SimulatedDiscord["faults"]["gateway"]) => void];
+
 const messages = (subject: FleetUnderTest): number =>
   subject.dispatched.filter(({ type }) => type === "MESSAGE_CREATE").length;
 
@@ -30,13 +32,13 @@ describe("against the simulated Discord", () => {
     expect(discord.violations).toEqual([]);
   });
 
-  it.each<[string, (faults: SimulatedDiscord["faults"]["gateway"]) => void]>([
+  it.each<Fault>([
     ["a TCP reset", (faults) => faults.reset("all")],
     ["op 7", (faults) => faults.reconnect("all")],
     ["op 9 true", (faults) => faults.invalidSession("all", true)],
-    ["close 1000", (faults) => faults.close("all", 1000)],
-    ["close 4000", (faults) => faults.close("all", 4000)],
-    ["close 4008", (faults) => faults.close("all", 4008)],
+    ...[1000, 1001, 4000, 4001, 4002, 4005, 4008, 4242].map(
+      (code): Fault => [`close ${code}`, (faults) => faults.close("all", code)],
+    ),
     ["a black hole", (faults) => faults.blackHole("all")],
     ["no acknowledgements", (faults) => faults.noAcks("all")],
     [
@@ -46,6 +48,14 @@ describe("against the simulated Discord", () => {
         faults.ignoreClose("all");
       },
     ],
+    [
+      "no acknowledgements and a slow answer to the close",
+      (faults) => {
+        faults.noAcks("all");
+        faults.ignoreClose("all", 3_000);
+      },
+    ],
+    ["acknowledgements later than the next beat", (faults) => faults.lateAcks("all", 11_000)],
     [
       "op 7 before HELLO",
       (faults) => {
@@ -87,9 +97,18 @@ describe("against the simulated Discord", () => {
     expect(discord.violations).toEqual([]);
   });
 
-  it.each<[string, (faults: SimulatedDiscord["faults"]["gateway"]) => void]>([
+  it.each<Fault>([
     ["op 9 false", (faults) => faults.invalidSession("all", false)],
-    ["close 4009", (faults) => faults.close("all", 4009)],
+    ...[4003, 4007, 4009].map((code): Fault => [`close ${code}`, (faults) => faults.close("all", code)]),
+    ["an outage that outlives the sessions", (faults) => faults.outage({ durationMs: 200_000 })],
+    [
+      "more events missed than a replay holds",
+      (faults) => {
+        faults.outage({ durationMs: 10_000 });
+        for (let event = 0; event < 5; event++) say("missed");
+        faults.replayLimit(2);
+      },
+    ],
     [
       "refused IDENTIFYs",
       (faults) => {
@@ -102,6 +121,15 @@ describe("against the simulated Discord", () => {
     fault(discord.faults.gateway);
     await subject.until("dropped", () => subject.sessions.filter(({ session }) => session === "dropped").length === 4);
     await subject.until("ready", allReady(subject, 4));
+    expect(discord.violations).toEqual([]);
+  });
+
+  it("acknowledgements that come before the next beat cost no connection", async () => {
+    const subject = await ready(4, { heartbeatIntervalMs: 10_000 });
+    discord.faults.gateway.lateAcks("all", 9_000);
+    await clock.pass(300_000);
+    expect(discord.counts).toMatchObject({ dials: 4, identifies: 4 });
+    expect(subject.telemetry.samples.get("HeartbeatAckMilliseconds")?.at(-1)).toBeGreaterThanOrEqual(9_000);
     expect(discord.violations).toEqual([]);
   });
 
