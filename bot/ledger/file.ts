@@ -9,6 +9,7 @@ import type { Ledger } from "./ledger.ts";
 import { LedgerError } from "./ledgerError.ts";
 import { makeDirectory } from "./makeDirectory.ts";
 import { newerSessions, type Reader, readRefusal, readSessions, readStarts, withStart } from "./records.ts";
+import { planFrom, planText, type ShardPlan } from "./shardPlan.ts";
 
 // Session ids and hashes are for the bot's user alone.
 const FILE_MODE = 0o600;
@@ -25,6 +26,11 @@ const SESSIONS: RecordFile<Awaited<ReturnType<Ledger["readSessions"]>>> = {
   empty: [],
 };
 const STARTS: RecordFile<readonly number[]> = { name: "starts.json", read: readStarts, empty: [] };
+const PLAN: RecordFile<ShardPlan | undefined> = {
+  name: "shards.json",
+  read: (value) => planFrom(JSON.stringify(value)),
+  empty: undefined,
+};
 const REFUSAL: RecordFile<Awaited<ReturnType<Ledger["readRefusal"]>>> = {
   name: "refusal.json",
   read: readRefusal,
@@ -107,6 +113,20 @@ export function createFileLedger(directory: string): Ledger {
     readRefusal: () => inTurn(() => read(REFUSAL)),
     writeRefusal: (refusal) => inTurn(() => replace(REFUSAL, () => refusal)),
     values: createFileValues(path.join(home, "values")),
+    shardPlans: {
+      read: () =>
+        inTurn(async () => {
+          const plan = await read(PLAN);
+          return { plan, version: plan && planText(plan) };
+        }),
+      write: (next, version) =>
+        inTurn(async () => {
+          const kept = await read(PLAN);
+          if ((kept && planText(kept)) !== version) return false;
+          await replace(PLAN, () => next);
+          return true;
+        }),
+    },
   };
 }
 

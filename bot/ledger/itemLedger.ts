@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import { KIND, type Kind } from "../../shared/table.ts";
 import { type Item, type Items, LONGEST_BODY } from "./items.ts";
-import type { Ledger, StoredSession, Values } from "./ledger.ts";
+import type { Ledger, ShardPlans, StoredSession, Values } from "./ledger.ts";
 import { LedgerError } from "./ledgerError.ts";
 import {
   bestSessions,
@@ -14,6 +14,7 @@ import {
   readStarts,
   withStart,
 } from "./records.ts";
+import { planFrom, planText } from "./shardPlan.ts";
 
 // A claim that loses again and again against others' writes is no coincidence any more.
 const MOST_TRIES = 25;
@@ -33,6 +34,7 @@ export function createItemLedger(items: Items, owner: string): Ledger {
     readRefusal: async () => read(await items.get(KIND.fleet, "refusal"), readRefusal),
     writeRefusal: (refusal) => update(items, KIND.fleet, "refusal", () => JSON.stringify(refusal ?? null)),
     values: valuesOf(items),
+    shardPlans: plansOf(items),
     shared: { items, task: owner },
   };
 }
@@ -134,6 +136,19 @@ function valuesOf(items: Items): Values {
         if (kept === undefined || (await items.remove(KIND.value, kept.id, kept.version))) return;
       }
       throw contended(KIND.value, key);
+    },
+  };
+}
+
+function plansOf(items: Items): ShardPlans {
+  return {
+    async read() {
+      const item = await items.get(KIND.fleet, "shards");
+      return { plan: item && planFrom(item.body), version: item && String(item.version) };
+    },
+    async write(plan, version) {
+      const item = { kind: KIND.fleet, id: "shards", body: planText(plan) };
+      return (await items.swap(item, version === undefined ? undefined : Number(version))) !== undefined;
     },
   };
 }

@@ -1,6 +1,7 @@
 // The port to state that outlives a process: gateway sessions, recent starts, a refusal by Discord, a bot's own values.
 
 import type { Items } from "./items.ts";
+import type { ShardPlan } from "./shardPlan.ts";
 
 /** A gateway session as it is kept between processes; the names are those of sessions.json and are a promise. */
 export interface StoredSession {
@@ -48,6 +49,14 @@ export interface Values {
   remove(key: string): Promise<void>;
 }
 
+/** The number of shards, one for all processes. Every call may reject with a LedgerError. */
+export interface ShardPlans {
+  /** `version` names what was read, for `write`; both are undefined before the first write. */
+  read(): Promise<{ readonly plan: ShardPlan | undefined; readonly version: string | undefined }>;
+  /** Writes if the plan is still the one that was read as `version`; whether it was. */
+  write(plan: ShardPlan, version: string | undefined): Promise<boolean>;
+}
+
 /** Every call may reject with a LedgerError; callers say so through `ledger.unreachable` and go on. */
 export interface Ledger {
   /** Whether anything is kept when the process ends. */
@@ -62,6 +71,7 @@ export interface Ledger {
   /** `undefined` forgets it. */
   writeRefusal(refusal: StoredRefusal | undefined): Promise<void>;
   readonly values: Values;
+  readonly shardPlans: ShardPlans;
   /** What several tasks coordinate over, and this task's name among them; absent: one process at a time. */
   readonly shared?: { readonly items: Items; readonly task: string };
 }

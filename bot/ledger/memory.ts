@@ -2,11 +2,13 @@
 
 import { type Ledger, MOST_VALUES, type StoredRefusal, type StoredSession, type Values } from "./ledger.ts";
 import { newerSessions, withStart } from "./records.ts";
+import { planFrom, planText } from "./shardPlan.ts";
 
 export function createMemoryLedger(): Ledger {
   let sessions: readonly StoredSession[] = [];
   let starts: readonly number[] = [];
   let refusal: StoredRefusal | undefined;
+  let plan: string | undefined;
   return {
     persistent: false,
     readSessions: async () => structuredClone(sessions),
@@ -22,6 +24,14 @@ export function createMemoryLedger(): Ledger {
       refusal = structuredClone(next);
     },
     values: createMemoryValues(),
+    shardPlans: {
+      read: async () => ({ plan: plan === undefined ? undefined : planFrom(plan), version: plan }),
+      async write(next, version) {
+        if (plan !== version) return false;
+        plan = planText(next);
+        return true;
+      },
+    },
   };
 }
 

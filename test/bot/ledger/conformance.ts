@@ -43,6 +43,19 @@ export function conforms(open: () => Ledger | Promise<Ledger>): void {
     expect(await ledger.readRefusal()).toEqual(refusal);
   });
 
+  it("keeps one plan of the shards, and of two that change it from one version one wins", async () => {
+    const { shardPlans } = await open();
+    expect(await shardPlans.read()).toEqual({ plan: undefined, version: undefined });
+    expect(await shardPlans.write({ count: 4 }, undefined)).toBe(true);
+    expect(await shardPlans.write({ count: 5 }, undefined)).toBe(false);
+    const { plan, version } = await shardPlans.read();
+    expect(plan).toEqual({ count: 4 });
+    const next = { count: 4, next: { count: 6, step: "opening" } } as const;
+    expect(await shardPlans.write(next, version)).toBe(true);
+    expect(await shardPlans.write({ count: 4 }, version)).toBe(false);
+    expect((await shardPlans.read()).plan).toEqual(next);
+  });
+
   it("replaces the sessions as a whole, down to none", async () => {
     const ledger = await open();
     await ledger.writeSessions([session(), session({ shard: 1 })]);
