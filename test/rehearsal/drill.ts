@@ -2,6 +2,8 @@
 
 import type { EventFields, EventName } from "../../shared/events.ts";
 import type { SimulatedDiscordOptions } from "../discord/index.ts";
+import type { DeclareOptions } from "../infra/program.ts";
+import type { SimulatedUpstreamOptions } from "../upstream/index.ts";
 import type { World } from "./world.ts";
 
 export const MINUTE_MS = 60_000;
@@ -48,6 +50,12 @@ export interface Drill {
   /** Longer time limits than LIMITS has, for alarms that look at more than five minutes. */
   readonly firesMs?: number;
   readonly clearsMs?: number;
+  /** What the stack has besides its committed configuration, where the alarm is declared only then. */
+  readonly stack?: Pick<DeclareOptions, "config" | "secrets">;
+  /** The model's provider that UPSTREAM_URL leads to. */
+  readonly upstream?: Omit<SimulatedUpstreamOptions, "clock">;
+  /** Minute of the hour at which the fast clock begins, where something turns with the hour. */
+  readonly startsAtMinute?: number;
   /** How this drill's Discord differs. */
   readonly discord?: Partial<SimulatedDiscordOptions>;
   /** @param directory of this drill alone, deleted afterwards. */

@@ -2,6 +2,7 @@
 
 import type { Drill } from "./drill.ts";
 import { ADDRESS_DRILLS } from "./drills/address.ts";
+import { CHAT_DRILLS } from "./drills/chat.ts";
 import { DEPLOY_DRILLS } from "./drills/deploys.ts";
 import { GATEWAY_DRILLS } from "./drills/gateway.ts";
 import { PROCESS_DRILLS } from "./drills/process.ts";
@@ -13,6 +14,7 @@ export const DRILLS: readonly Drill[] = [
   ...ADDRESS_DRILLS,
   ...REST_DRILLS,
   ...GATEWAY_DRILLS,
+  ...CHAT_DRILLS,
 ];
 
 /** Rules on what the bot publishes that nothing outside the bot can set off here. */

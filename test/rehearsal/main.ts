@@ -2,8 +2,9 @@
 
 import { setMaxListeners } from "node:events";
 import { parseArgs } from "node:util";
-import { declareProgram, type StackName } from "../infra/program.ts";
+import { type DeclaredProgram, declaredOnce, type StackName } from "../infra/program.ts";
 import { endEveryBot } from "./botProcess.ts";
+import type { Drill } from "./drill.ts";
 import { DRILLS } from "./drills.ts";
 import { type Plan, rehearse } from "./rehearse.ts";
 import { closingTable, deployment } from "./report.ts";
@@ -70,8 +71,13 @@ if (container) {
   const { rehearseContainer } = await import("./image/rehearseContainer.ts");
   process.exit(await rehearseContainer(stack, rate, interrupt.signal));
 }
-const program = await declareProgram({ stack, secrets: { discordToken: REHEARSED_TOKEN } });
+const programFor = (own: Drill["stack"] = {}): Promise<DeclaredProgram> =>
+  declaredOnce({ stack, ...own, secrets: { discordToken: REHEARSED_TOKEN, ...own.secrets } });
+const program = await programFor();
 console.log(deployment(program));
-const outcomes = await rehearse(program, plans, AT_ONCE, interrupt.signal);
+const declared = await Promise.all(
+  plans.map(async (plan): Promise<Plan> => ({ ...plan, program: await programFor(plan.drill.stack) })),
+);
+const outcomes = await rehearse(program, declared, AT_ONCE, interrupt.signal);
 console.log(`\n${closingTable(program, outcomes, DRILLS)}`);
 process.exit(outcomes.every(({ problems }) => problems.length === 0) ? 0 : 1);

@@ -9,6 +9,8 @@ import { type DrillOptions, type Outcome, runDrill, type Say } from "./runDrill.
 export interface Plan {
   readonly drill: Drill;
   readonly rate: number;
+  /** Its own, where the drill's stack has more than the common one. */
+  readonly program?: DeclaredProgram;
 }
 
 // The start of a process takes a processor for a second or two; more at once would let each one's fast clock run on
@@ -16,6 +18,16 @@ export interface Plan {
 const STARTS_AT_ONCE = 2;
 // An alarm is looked at once a minute, at worst just after the fault and just before the page.
 const AGREE_WITHIN_MS = 120_000;
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+
+/** When fast time must have begun for its wall clock to stand at that minute of an hour now; real time cannot be moved. */
+function originFor(minute: number | undefined, rate: number): number {
+  const now = Date.now();
+  if (minute === undefined || rate === 1) return now;
+  const ahead = (minute * MINUTE_MS - (now % HOUR_MS) + HOUR_MS) % HOUR_MS;
+  return Math.round(now - ahead / (rate - 1));
+}
 
 /** At most `most` holders at once; `enter` resolves to the function that leaves. */
 function gate(most: number): () => Promise<() => void> {
@@ -60,9 +72,10 @@ export async function rehearse(
 
   const one = async (plan: Plan): Promise<[Plan, Outcome]> => {
     const { drill, rate } = plan;
+    const own = plan.program ?? program;
     const leave = await worlds();
     const started = await starts();
-    const originMs = Date.now();
+    const originMs = originFor(drill.startsAtMinute, rate);
     const clock = systemClock(rate, originMs);
     const since = clock.now();
     const say: Say = (step) => {
@@ -73,7 +86,7 @@ export async function rehearse(
     try {
       const outcome = await runDrill(drill, {
         ...otherwise,
-        program,
+        program: own,
         clock,
         rate,
         originMs,
@@ -83,6 +96,8 @@ export async function rehearse(
         onOpen(changed) {
           if (!told) console.log(`\n${differences(program, changed)}\n`);
           told = true;
+          const { config = {}, secrets = {} } = drill.stack ?? {};
+          for (const key of Object.keys({ ...config, ...secrets })) say(`on a stack that sets ${key}`);
           for (const line of exceptions(changed)) say(line);
         },
         onStarted: started,

@@ -6,8 +6,10 @@ import path from "node:path";
 import type { Clock } from "../../bot/clock.ts";
 import { startTables, type Tables } from "../bot/ledger/table.ts";
 import { createTwin, type Twin } from "../cloudwatch/twin.ts";
+import { type Crowd, createCrowd } from "../crowd.ts";
 import { type SimulatedDiscord, startSimulatedDiscord } from "../discord/index.ts";
 import type { DeclaredProgram } from "../infra/program.ts";
+import { type SimulatedUpstream, startSimulatedUpstream } from "../upstream/index.ts";
 import { beat, healthOf, healthyUntil } from "./awsHealth.ts";
 import { atTheEnd, type BotProcess, type Launch, startBot } from "./botProcess.ts";
 import { type ChangedVariable, declaredContainer, rehearsedEnvironment } from "./container.ts";
@@ -36,6 +38,7 @@ const MINUTE_MS = 60_000;
 const MOST_EVENTS = 20_000;
 // What is under way when a ban or a wait is announced takes real time, however fast the clock runs.
 const IN_FLIGHT_REAL_MS = 1_000;
+const CROWD_SEED = 7;
 // The start of a process takes real time too, on a busy machine seconds.
 const START_REAL_MS = 60_000;
 
@@ -59,6 +62,10 @@ export interface RehearsedBot extends BotProcess {
 export interface World extends Pick<Traffic, "asked" | "sent" | "usersAsk" | "say" | "hurry" | "hush"> {
   readonly clock: Clock;
   readonly discord: SimulatedDiscord;
+  /** A thousand users besides the traffic, who write when a drill says so. */
+  readonly crowd: Crowd;
+  /** The model's provider, where the drill has one. */
+  readonly upstream: SimulatedUpstream | undefined;
   /** The emulated table of a bot whose ledger is one. */
   readonly tables: Tables | undefined;
   readonly twin: Twin;
@@ -126,12 +133,14 @@ export async function openWorld(drill: Drill, options: WorldOptions): Promise<Wo
   });
   const [address = ""] = (container.environment["EGRESS_ADDRESSES"] ?? "").split(",");
   const echo = await startEcho(address);
+  const upstream = drill.upstream && (await startSimulatedUpstream({ clock, ...drill.upstream }));
   const { environment, changed } = rehearsedEnvironment(
     container,
     {
       DISCORD_API_URL: discord.apiUrl,
       DISCORD_GATEWAY_URL: discord.gatewayUrl,
       EGRESS_ECHO_URL: echo.url,
+      ...(upstream !== undefined && { UPSTREAM_URL: upstream.url }),
       STATUS_PORT: String(options.statusPort ?? 0),
       CLOCK_RATE: String(options.rate),
       CLOCK_ORIGIN_MS: String(options.originMs),
@@ -227,6 +236,8 @@ export async function openWorld(drill: Drill, options: WorldOptions): Promise<Wo
     ...traffic,
     clock,
     discord,
+    crowd: createCrowd(discord, CROWD_SEED),
+    upstream,
     tables,
     twin,
     changed,
@@ -275,6 +286,7 @@ export async function openWorld(drill: Drill, options: WorldOptions): Promise<Wo
       over.abort(new Error("the drill is over"));
       await discord.stop();
       echo.stop();
+      await upstream?.stop();
       tables?.close();
       removeDirectory();
       removed();

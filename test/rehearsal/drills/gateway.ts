@@ -27,9 +27,6 @@ export const GATEWAY_DRILLS: readonly Drill[] = [
     through: ["MissedHeartbeatAcks"],
     names: [{ event: "shard.state", fields: { from: "ready", closedBy: "us" } }],
     quietMs: MINUTE_MS,
-    // A miss comes every 41 to 83 s, the alarm wants one in four minutes of five: five minutes at the median, one time in
-    // ten thousand fourteen.
-    firesMs: 20 * MINUTE_MS,
     // Those that come later are dead too.
     inflict: (world) => world.repeat(1_000, () => world.discord.faults.gateway.noAcks("all")),
     lift(world) {
