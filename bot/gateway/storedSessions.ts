@@ -1,7 +1,5 @@
 // Sessions between processes: which of the ledger's are ours to resume, and how a live one is written down.
 
-import { createHash } from "node:crypto";
-import type { Secret } from "../../shared/secret.ts";
 import type { Clock } from "../clock.ts";
 import type { StoredSession } from "../ledger/ledger.ts";
 import { usableUrl } from "./protocol.ts";
@@ -12,11 +10,6 @@ export interface Finished {
   readonly sequence: number;
   readonly finishedAbove: readonly number[];
   readonly unfinished: readonly { readonly sequence: number; readonly deaths: number }[];
-}
-
-/** First 16 hex digits of the token's SHA-256: tells another token without knowing one. */
-export function tokenHash(token: Secret): string {
-  return createHash("sha256").update(token.reveal()).digest("hex").slice(0, 16);
 }
 
 /** What a session must have been made with. */

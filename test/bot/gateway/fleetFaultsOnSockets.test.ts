@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import { systemClock } from "../../../bot/clock.ts";
-import { tokenHash } from "../../../bot/gateway/storedSessions.ts";
+import { tokenHash } from "../../../bot/ledger/hash.ts";
 import type { StoredSession } from "../../../bot/ledger/ledger.ts";
 import { Secret } from "../../../shared/secret.ts";
 import { clock, fleet, gateway, gatewayPerTest, ready, resumed, sent, started } from "./fleetOnTinyGateway.ts";
