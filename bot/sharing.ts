@@ -9,14 +9,17 @@ import { createLeases, type Grant, type LeasesOptions } from "./ledger/leases.ts
 import type { Ledger, StoredSession } from "./ledger/ledger.ts";
 import { LedgerError } from "./ledger/ledgerError.ts";
 import { bestSessions } from "./ledger/records.ts";
+import { createTrafficShare, type TrafficParts } from "./ledger/traffic.ts";
 import type { Telemetry } from "./telemetry/telemetry.ts";
 
-export interface SharingParts extends Pick<LeasesOptions, "tasks" | "loss" | "configured" | "recommended" | "traffic"> {
+export interface SharingParts extends Pick<LeasesOptions, "tasks" | "loss" | "configured" | "recommended"> {
   readonly clock: Clock;
   readonly telemetry: Telemetry;
   readonly ledger: Ledger;
   readonly shared: NonNullable<Ledger["shared"]>;
   readonly dispatcher: Dispatcher;
+  /** This task's requests, and what the others' mean for them. */
+  readonly requests: Pick<TrafficParts, "perSecond" | "address" | "own" | "heed">;
   checkpoint(): Checkpoint;
   fleet(): Fleet | undefined;
 }
@@ -26,10 +29,11 @@ export interface Sharing {
   join(): Promise<void>;
   /** Begins to take shards into the fleet, which has been started. */
   start(): void;
-  mayStart(): boolean;
+  /** Whether a handler may start and a request may go; if that is not certain, the ledger is asked meanwhile. */
+  mayAct(): boolean;
   settled(): void;
-  /** Resolves when this process may act: at once, or when the ledger was asked. Rejects when it may not. */
-  sure(): Promise<void>;
+  /** The edge has banned this task's address, or lets it through: the others should know at once. */
+  tell(): void;
   permitIdentify(shard: number, maxConcurrency: number, budget: KnownBudget | undefined): Promise<Permit>;
   /** The fleet's sessions under their fences, and those that were given away a moment ago. */
   sessions(): readonly StoredSession[];
@@ -42,9 +46,6 @@ export interface Sharing {
 
 // Whoever takes a shard reads its session at once; two minutes cover an owner that starts anew meanwhile.
 const KEPT_GIVEN_MS = 120_000;
-// How often, and for how long, a request asks whether it may go: longer than the ledger takes to answer or to fail.
-const ASK_AGAIN_MS = 50;
-const MOST_ASKING_MS = 10_000;
 
 export function createSharing(parts: SharingParts): Sharing {
   const { clock, telemetry, dispatcher, shared } = parts;
@@ -78,10 +79,13 @@ export function createSharing(parts: SharingParts): Sharing {
     }
   };
 
+  const traffic = createTrafficShare({ clock, id: shared.task, ...parts.requests });
+
   const leases = createLeases({
     ...parts,
     items: shared.items,
     id: shared.task,
+    traffic,
     granted,
     lost(fences) {
       for (const shard of fences.keys()) dispatcher.lose(shard);
@@ -105,15 +109,10 @@ export function createSharing(parts: SharingParts): Sharing {
       if (ahead >= parts.tasks) telemetry.event("bot.waiting", { ahead });
       leases.start();
     },
-    mayStart: leases.mayAct,
+    mayAct: leases.mayAct,
     settled: leases.settled,
-    async sure() {
-      for (let asked = 0; !leases.mayAct(); asked += ASK_AGAIN_MS) {
-        if (asked >= MOST_ASKING_MS) {
-          throw new LedgerError("unreachable", "the ledger does not say whether this task may still act");
-        }
-        await clock.sleep(ASK_AGAIN_MS);
-      }
+    tell() {
+      if (traffic.outdated()) leases.tell();
     },
     async permitIdentify(shard, maxConcurrency, budget) {
       if (leases.standing() !== "sure") throw new LedgerError("unreachable", "no IDENTIFY without the ledger");

@@ -2,6 +2,7 @@
 
 import { KIND } from "../../shared/table.ts";
 import type { Item, NewItem } from "./items.ts";
+import { type Traffic, trafficFrom } from "./traffic.ts";
 
 /** A handler's event: shard and sequence. */
 export type EventId = readonly [shard: number, sequence: number];
@@ -9,7 +10,7 @@ export type EventId = readonly [shard: number, sequence: number];
 /** active: runs shards or waits for some. draining: its shards are free, its handlers still run. gone, dead: neither. */
 export type TaskState = "active" | "draining" | "gone" | "dead";
 
-export interface TaskRecord {
+export interface TaskRecord extends Traffic {
   /** Order of joining: whoever came first keeps what it has. */
   readonly rank: number;
   readonly state: TaskState;
@@ -17,12 +18,6 @@ export interface TaskRecord {
   readonly moves: number;
   /** How many shards it wants that others hold beyond their share. */
   readonly asks: number;
-  /** Its public address, as far as it knows. */
-  readonly address: string | null;
-  /** REST requests a second that it wants. */
-  readonly demand: number;
-  /** Answers of the last 10 min that count towards Discord's limit of invalid requests. */
-  readonly invalid: number;
   /** Events of shards it has given away whose handlers still run. */
   readonly running: readonly EventId[];
   /** Events of shards it has given away that were running then and are finished now. */
@@ -51,11 +46,11 @@ export interface ShardLease {
 export function taskFrom({ id, version, body }: Item): Task | undefined {
   const value = parsed(body);
   if (value === undefined) return undefined;
-  const { rank, state, moves, asks, address, demand, invalid, running, finished } = value;
+  const { rank, state, moves, asks, running, finished } = value;
   if (!isCount(rank) || !isState(state) || !isCount(moves) || !isCount(asks)) return undefined;
-  if (!(address === null || typeof address === "string") || !isAmount(demand) || !isAmount(invalid)) return undefined;
-  if (!areEvents(running) || !areEvents(finished)) return undefined;
-  return { id, version, record: { rank, state, moves, asks, address, demand, invalid, running, finished } };
+  const traffic = trafficFrom(value);
+  if (traffic === undefined || !areEvents(running) || !areEvents(finished)) return undefined;
+  return { id, version, record: { rank, state, moves, asks, ...traffic, running, finished } };
 }
 
 /** Undefined when the item is not a shard's. */
@@ -85,7 +80,6 @@ function parsed(body: string): Readonly<Record<string, unknown>> | undefined {
 const STATES: readonly unknown[] = ["active", "draining", "gone", "dead"] satisfies TaskState[];
 const isState = (value: unknown): value is TaskState => STATES.includes(value);
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0;
-const isAmount = (value: unknown): value is number => typeof value === "number" && value >= 0;
 const isName = (value: unknown): value is string | null => value === null || typeof value === "string";
 const areEvents = (value: unknown): value is readonly EventId[] =>
   Array.isArray(value) && value.every((event) => Array.isArray(event) && event.length === 2 && event.every(isCount));

@@ -11,6 +11,7 @@ import { leaseFrom, leaseItem, type Task, type TaskRecord, type TaskState, taskF
 import type { Ledger, StoredSession } from "./ledger.ts";
 import { LedgerError } from "./ledgerError.ts";
 import { type BeatOutcome, createOwnTask, type Standing } from "./ownTask.ts";
+import type { TrafficShare } from "./traffic.ts";
 
 /** A shard that is this task's from now on. */
 export interface Grant {
@@ -52,8 +53,8 @@ export interface LeasesOptions {
   running(shard: number): readonly number[];
   /** It is certain again that this task may act. */
   sure(): void;
-  /** What the others should know of this task's traffic. */
-  traffic(): Pick<TaskRecord, "address" | "demand" | "invalid">;
+  /** What the tasks tell each other of their requests. */
+  readonly traffic: TrafficShare;
 }
 
 export interface Leases {
@@ -70,6 +71,8 @@ export interface Leases {
   tasks(): readonly Task[];
   /** A handler has ended: who waits for it is told soon. */
   settled(): void;
+  /** Something that the others should not wait a beat for. */
+  tell(): void;
   /**
    * Frees all shards in one write, once `saved`; nothing may start any more when it is called. What ends from now on is
    * reported, whether or not the checkpoint has it.
@@ -125,7 +128,7 @@ export function createLeases(options: LeasesOptions): Leases {
     record() {
       const report = given.report(options.running);
       awaited = report.running.length > 0;
-      return { rank, state, moves, asks, ...options.traffic(), ...report };
+      return { rank, state, moves, asks, ...options.traffic.record(), ...report };
     },
   });
 
@@ -167,6 +170,10 @@ export function createLeases(options: LeasesOptions): Leases {
     telemetry.level("TasksHeard", table.working().length);
   };
 
+  const hearTraffic = async (write: () => Promise<BeatOutcome>): Promise<void> => {
+    if (options.traffic.heard(tasks) && (await write()) === "kept") options.traffic.written();
+  };
+
   async function join(): Promise<void> {
     await readTasks();
     rank = 1 + Math.max(0, ...tasks.map((task) => task.record.rank));
@@ -174,6 +181,7 @@ export function createLeases(options: LeasesOptions): Leases {
     joined = true;
     if (outcome === "unreachable") throw own.failure ?? new LedgerError("unreachable", "the ledger does not answer");
     await readTasks();
+    await hearTraffic(own.beat);
   }
 
   const bury = async (dead: readonly Task[]): Promise<void> => {
@@ -303,6 +311,7 @@ export function createLeases(options: LeasesOptions): Leases {
   /** One look around, and what follows from it. @returns whether the next must come soon */
   const cycle = async (): Promise<boolean> => {
     await readTasks();
+    await hearTraffic(beat);
     const first = table.step();
     await bury(first.bury);
     await clear(first.clear);
@@ -367,6 +376,8 @@ export function createLeases(options: LeasesOptions): Leases {
     },
     standing: own.standing,
     mayAct() {
+      // Whoever has not joined has no shards that another could have taken.
+      if (!joined) return true;
       const standing = own.standing();
       if (standing === "sure") return true;
       if (standing === "unreachable") return options.loss === "hold";
@@ -381,6 +392,9 @@ export function createLeases(options: LeasesOptions): Leases {
         cancelReport = undefined;
         void beat().catch(() => {});
       });
+    },
+    tell() {
+      if (joined) void ask();
     },
     async leave(saved) {
       if (state !== "active" || !joined) return saved();

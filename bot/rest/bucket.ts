@@ -65,6 +65,10 @@ export class Bucket {
     return this.#inFlight;
   }
 
+  get isUnlimited(): boolean {
+    return this.#knowledge.kind === "unlimited";
+  }
+
   /** When one more request may be sent. */
   readyAt(now: number): Readiness {
     const knowledge = this.#knowledge;

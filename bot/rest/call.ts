@@ -32,6 +32,10 @@ export class Call {
   readonly body: unknown;
   readonly priority: Priority;
   readonly authenticated: boolean;
+  /** Asked right before each sending whether this process may still act; undefined: it always may. */
+  readonly permit: (() => boolean) | undefined;
+  /** Monotonic ms since when the permit has been refused. */
+  heldSince: number | undefined;
   entry: Entry<Call> | undefined;
   flight: Flight | undefined;
   sentAt = 0;
@@ -53,6 +57,7 @@ export class Call {
     body: unknown,
     priority: Priority,
     authenticated: boolean,
+    permit: (() => boolean) | undefined,
     clock: Clock,
     abandoned: (call: Call) => void,
   ) {
@@ -61,6 +66,7 @@ export class Call {
     this.body = body;
     this.priority = priority;
     this.authenticated = authenticated;
+    this.permit = permit;
     this.#clock = clock;
     this.#abandoned = abandoned;
   }

@@ -2,6 +2,7 @@
 
 import type { Secret } from "../../shared/secret.ts";
 import type { Clock, Random } from "../clock.ts";
+import type { Neighbours, ToldBan } from "../ledger/traffic.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import { Call } from "./call.ts";
 import { changeOf } from "./change.ts";
@@ -80,15 +81,20 @@ export interface RestClient {
    * @typeParam Result what discord-api-types calls the route's result, such as RESTPostAPIChannelMessageResult. It is
    * the caller's word, not inferred: a path is a text, and template types of it would match across slashes.
    * @returns the parsed JSON body; undefined for 204.
+   * @param permit asked right before each sending whether this process may still act; undefined: it always may.
    * @throws RestError, told apart by `kind`; EdgeBanned with `until`; or the signal's reason.
    */
-  request<Result = unknown>(request: RestRequest): Promise<Result>;
+  request<Result = unknown>(request: RestRequest, permit?: () => boolean): Promise<Result>;
   /**
    * Tells of each gateway dispatch: what was remembered about a resource that it changes is forgotten.
    * @param data the dispatch's `d`.
    */
   noteDispatch(type: string, data: unknown): void;
   status(): RestStatus;
+  /** What other tasks should know: the requests a second that it wants, its own invalid ones, a ban that it has met. */
+  traffic(): { readonly demand: number; readonly invalid: number; readonly ban: ToldBan | undefined };
+  /** What other tasks have told. */
+  heed(neighbours: Neighbours): void;
   /** Refuses new calls, lets those that run and wait finish for `deadlineMs`, then fails the rest and closes. */
   stop(deadlineMs: number): Promise<void>;
 }
@@ -171,7 +177,7 @@ export function createRestClient(
     return Promise.reject(error);
   }
 
-  function request(given: RestRequest): Promise<unknown> {
+  function request(given: RestRequest, permit?: () => boolean): Promise<unknown> {
     const { method, path, signal, deadlineMs } = given;
     if (signal?.aborted) return Promise.reject(signal.reason);
     const problem = pathProblem(path);
@@ -190,7 +196,7 @@ export function createRestClient(
     const authenticated = given.auth ?? !route.credentialInPath;
     const waiter = { signal, deadlineMs };
 
-    const call = new Call(route, message, given.body, priority, authenticated, clock, abandon);
+    const call = new Call(route, message, given.body, priority, authenticated, permit, clock, abandon);
     const known = refusals.find(call, clock.now());
     if (known !== undefined) return refuse(known);
     if (method === "GET") {
@@ -269,9 +275,14 @@ export function createRestClient(
 
   return {
     // The body's shape is the caller's claim, as with any JSON from a wire.
-    request: <Result>(given: RestRequest) => request(given) as Promise<Result>,
+    request: <Result>(given: RestRequest, permit?: () => boolean) => request(given, permit) as Promise<Result>,
     noteDispatch,
     status: () => ({ ...dispatcher.status, edge: edge.status, refusals: refusals.size }),
+    traffic: () => ({ ...dispatcher.traffic, ban: edge.told(clock.now()) }),
+    heed(neighbours) {
+      edge.heed(neighbours, clock.now());
+      dispatcher.heed(neighbours);
+    },
     stop: (deadlineMs) => {
       stopping ??= shutDown(deadlineMs);
       return stopping;

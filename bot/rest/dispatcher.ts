@@ -4,8 +4,8 @@ import type { Cancel, Clock, Random } from "../clock.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import type { Call, Result } from "./call.ts";
 import type { EdgeWatch } from "./edgeWatch.ts";
-import { faultError, RestError, refusedError, unauthorizedError, waitTooLong } from "./errors.ts";
-import { GlobalLimit, INVALID_LIMIT } from "./governor.ts";
+import { faultError, RestError, refusedError, unauthorizedError, unleasedError, waitTooLong } from "./errors.ts";
+import { Demand, GlobalLimit, INVALID_LIMIT } from "./governor.ts";
 import { InvalidWatch } from "./invalidWatch.ts";
 import { Latency } from "./latency.ts";
 import type { Entry } from "./queue.ts";
@@ -24,6 +24,9 @@ const LONGEST_WAIT_MS = 900_000;
 /** Beyond what the global limit lets through: interaction and webhook requests under way, each with a connection. */
 const MOST_EXEMPT_IN_FLIGHT = 256;
 const HOUSEKEEPING_MS = 10_000;
+// How often, and for how long, a call asks whether it may go: longer than the ledger takes to answer or to fail.
+const ASK_AGAIN_MS = 50;
+const MOST_ASKING_MS = 10_000;
 
 export interface DispatcherOptions {
   readonly clock: Clock;
@@ -49,6 +52,7 @@ export class Dispatcher {
   readonly #retries = new RetryBudget();
   readonly #check = new RetryAfterCheck();
   readonly #latency = new Latency();
+  readonly #demand = new Demand();
   #unauthorized = false;
   #inFlight = 0;
   #queuedShown = 0;
@@ -74,6 +78,23 @@ export class Dispatcher {
       latencyMs: this.#latency.status,
       invalid: { count: this.#invalid.budget.count(now), limit: INVALID_LIMIT, level: this.#invalid.budget.level(now) },
     };
+  }
+
+  /** What other processes of the bot should know of this one's requests. */
+  get traffic(): { readonly demand: number; readonly invalid: number } {
+    const now = this.#options.clock.now();
+    const demand = this.#demand.perSecond(now, this.#scheduler.governedWaiting);
+    return { demand, invalid: this.#invalid.budget.own(now) };
+  }
+
+  /** What they have told. */
+  heed({ perSecond, invalid }: { readonly perSecond: number; readonly invalid: number }): void {
+    const now = this.#options.clock.now();
+    this.#global.share(perSecond);
+    this.#invalid.budget.elsewhere = invalid;
+    this.#invalid.refresh(now);
+    if (this.#invalid.refusing(now)) this.#refuseInvalid(now);
+    this.pump();
   }
 
   /** Why a call cannot even join, or undefined. */
@@ -134,8 +155,14 @@ export class Dispatcher {
       if (this.#inFlight >= this.#options.globalPerSecond + MOST_EXEMPT_IN_FLIGHT) break;
       if (this.#invalid.budget.mayStop(now, this.#inFlight)) break;
       const ready = this.#global.readyAt(now);
-      const entry = this.#scheduler.next(now, ready !== "answer" && ready <= now);
+      const governed = ready !== "answer" && ready <= now;
+      const entry = this.#scheduler.next(now, governed, (call) => this.#notBefore(call, now));
       if (entry === undefined) break;
+      if (entry.job.heldSince !== undefined) {
+        this.#scheduler.released(entry, now);
+        this.fail(entry.job, unleasedError(entry.job.route.name));
+        continue;
+      }
       const gate = edge.gate(entry.job, now);
       if (gate === undefined) this.#send(entry, now);
       else {
@@ -163,6 +190,21 @@ export class Dispatcher {
       const error = job.entry === undefined ? undefined : errorOf(job, now);
       if (error !== undefined) this.fail(job, error);
     }
+  }
+
+  /** When a call may go: now, or when it is asked again whether this process may act. */
+  #notBefore(call: Call, now: number): number {
+    if (call.permit === undefined || call.permit()) {
+      call.heldSince = undefined;
+      return now;
+    }
+    call.heldSince ??= now;
+    return now - call.heldSince >= MOST_ASKING_MS ? now : now + ASK_AGAIN_MS;
+  }
+
+  #refuseInvalid(now: number): void {
+    const wall = this.#options.clock.wall();
+    this.failWaiting((call) => this.#invalid.refusal(call, now, wall));
   }
 
   #arm(now: number): void {
@@ -203,7 +245,10 @@ export class Dispatcher {
     const { route } = call;
     if (this.#check.broken(route, now)) telemetry.count("RetryAfterViolations");
     this.#inFlight += 1;
-    if (!route.exempt) this.#global.sent();
+    if (!route.exempt) {
+      this.#global.sent();
+      this.#demand.sent(now);
+    }
     telemetry.count("Requests");
     if (call.faults > 0) telemetry.count("RequestRetries");
     call.sentAt = now;
@@ -243,8 +288,7 @@ export class Dispatcher {
     this.#scheduler.answered(entry, now, limits, verdict.kind === "ok");
     if (isInvalid(status, verdict)) {
       this.#invalid.add(now);
-      if (this.#invalid.refusing(now))
-        this.failWaiting((other) => this.#invalid.refusal(other, now, this.#options.clock.wall()));
+      if (this.#invalid.refusing(now)) this.#refuseInvalid(now);
     }
 
     if (verdict.kind === "ok") {

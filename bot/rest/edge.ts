@@ -13,6 +13,8 @@
 // Everything waits from the first answer on; whether to call it the address's ban is settled a moment later, once what
 // was under way has said whose it is. A ban that another task with the same address has met counts at once.
 
+import type { ToldBan } from "../ledger/traffic.ts";
+
 /** Why a probe's wait is what it is: the ban's own Retry-After, or a guess that grows. */
 const OBEYED_MS = 600_000;
 // A Retry-After beyond 10 min may outlive its ban (reported bans of 24 h, lifted by a new address within minutes), and a
@@ -61,15 +63,6 @@ export interface EdgeAnswer {
   readonly retryAfterMs: number | undefined;
   /** Other requests that were under way when it came. */
   readonly othersUnderWay: number;
-}
-
-/** A ban of the address as tasks tell each other: lengths of time, since their clocks differ. */
-export interface ToldBan {
-  readonly sinceMs: number;
-  /** Absent: the edge named no end. */
-  readonly endsInMs?: number;
-  /** Until whoever met it asks again. */
-  readonly probeInMs: number;
 }
 
 /** The API let a request through. */
@@ -269,7 +262,7 @@ export class EdgeBreaker {
   }
 
   /**
-   * Another task has met the ban and will ask first.
+   * Another task has met the ban, too, and will ask first.
    * @param lateMs how much later this one asks, should nothing be heard of that; Infinity: the other waits for this one.
    */
   hear(now: number, { sinceMs, endsInMs, probeInMs }: ToldBan, lateMs: number): readonly EdgeEffect[] {
@@ -283,9 +276,16 @@ export class EdgeBreaker {
       return [{ kind: "banned", route: undefined, retryAfterMs: endsInMs }];
     }
     const endsAt = heardEnd === undefined ? whole.endsAt : Math.max(heardEnd, whole.endsAt ?? 0);
-    const later = lateMs === Infinity ? whole.probeAt : Math.max(whole.probeAt, probeAt);
-    this.#whole = { ...whole, endsAt, probeAt: later, route: undefined, early: "spent" };
+    const follows = lateMs === Infinity ? {} : { probeAt: Math.max(whole.probeAt, probeAt), heard: true };
+    this.#whole = { ...whole, endsAt, ...follows, route: undefined, early: "spent" };
     return this.settle();
+  }
+
+  /** A task that has ended had met the ban, and will not ask any more: this one does in its place. */
+  inherit(now: number, left: ToldBan): readonly EdgeEffect[] {
+    const effects = this.hear(now, left, 0);
+    if (this.#whole !== undefined) this.#whole = { ...this.#whole, heard: false };
+    return effects;
   }
 
   /** The others that told of a ban tell of none any more. */

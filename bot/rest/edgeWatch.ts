@@ -1,6 +1,7 @@
 // Carries the edge breaker out: who is refused, when GET /gateway asks again, and who hears of it.
 
 import type { Cancel, Clock, Random } from "../clock.ts";
+import type { Neighbours, ToldBan } from "../ledger/traffic.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import type { Call } from "./call.ts";
 import { EdgeBreaker, type EdgeEffect } from "./edge.ts";
@@ -124,6 +125,22 @@ export class EdgeWatch {
   /** A request on a route ended without any answer: if it was the route's probe, the next may be. */
   lost(call: Call, now: number): void {
     this.#breaker.routeLost(now, call.route.name, this.#options.random());
+  }
+
+  /** What other tasks with this address should know. */
+  told(now: number): ToldBan | undefined {
+    return this.#breaker.told(now);
+  }
+
+  /** What other tasks have said of the address. */
+  heed({ bans, left, lifted }: Pick<Neighbours, "bans" | "left" | "lifted">, now: number): void {
+    const effects = [
+      ...(left === undefined ? [] : this.#breaker.inherit(now, left)),
+      ...bans.flatMap(({ ban, lateMs }) => this.#breaker.hear(now, ban, lateMs)),
+      ...(lifted ? this.#breaker.unheard(now) : []),
+    ];
+    if (effects.length > 0) this.#status = null;
+    if (effects.length > 0 || bans.length > 0) this.#apply(effects);
   }
 
   stop(): void {

@@ -9,6 +9,7 @@
  * - deadline: `deadlineMs` passed, or was certain to pass before the call's turn
  * - shed, invalidBudget: refused to keep the address from being banned for invalid requests
  * - queueFull: too many calls wait
+ * - unleased: among several tasks, it is not certain that this one may still act; nothing was sent
  * - stopped: the client is shutting down
  * - badRequest: the call cannot be sent as it is
  */
@@ -27,6 +28,7 @@ export type RestErrorKind =
   | "shed"
   | "invalidBudget"
   | "queueFull"
+  | "unleased"
   | "stopped"
   | "badRequest";
 
@@ -84,6 +86,13 @@ export class EdgeBanned extends RestError {
 export function unauthorizedError(route: string, status?: number, code?: number): RestError {
   const problem = "Discord refuses the bot's token; give it the current one from the developer portal and restart";
   return new RestError("unauthorized", problem, { route, status, code });
+}
+
+/** Among several tasks, nobody says that this one may still act. */
+export function unleasedError(route: string): RestError {
+  return new RestError("unleased", "the ledger does not say whether this task may still act; nothing was sent", {
+    route,
+  });
 }
 
 /** A 429's wait of `wait` ms is longer than the call may take. */

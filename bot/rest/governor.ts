@@ -13,7 +13,7 @@ const RECOVERY_SHARE = 0.01;
  * some moment in between, so no second of Discord's can see more than `limit` of them, however slow a connection was.
  */
 export class GlobalLimit {
-  readonly #full: number;
+  #full: number;
   #limit: number;
   #inFlight = 0;
   #blockedUntil = 0;
@@ -31,6 +31,12 @@ export class GlobalLimit {
   /** Requests a second that it allows now. */
   get limit(): number {
     return Math.max(1, Math.floor(this.#limit));
+  }
+
+  /** Another part of the bot's limit is this process's from now on; what it has given way of it stays given. */
+  share(perSecond: number): void {
+    this.#limit = perSecond * (this.#limit / this.#full);
+    this.#full = perSecond;
   }
 
   /** When the next request may go: a time (past ones mean now), or only after an answer to one in flight. */
@@ -84,6 +90,7 @@ export type InvalidLevel = "ok" | "warn" | "shed" | "page" | "stop";
 export const INVALID_LIMIT = 10_000;
 const INVALID_WINDOW_MS = 600_000;
 const CELL_MS = 1000;
+const DEMAND_CELLS = 5;
 
 // Shares of the limit. Others may leave by the same address uncounted, and a ban costs an hour to a day: stop at half.
 const LEVELS: readonly (readonly [InvalidLevel, number])[] = [
@@ -97,6 +104,8 @@ const LEVELS: readonly (readonly [InvalidLevel, number])[] = [
 export class InvalidBudget {
   readonly #cells: { readonly start: number; count: number }[] = [];
   #count = 0;
+  /** Of other processes with the same address. */
+  elsewhere = 0;
 
   /** Counts one invalid answer. */
   add(now: number): void {
@@ -107,8 +116,13 @@ export class InvalidBudget {
     this.#count += 1;
   }
 
-  /** Invalid answers in the window that ends now. */
+  /** Invalid answers from the address in the window that ends now. */
   count(now: number): number {
+    return this.own(now) + this.elsewhere;
+  }
+
+  /** This process's own. */
+  own(now: number): number {
     for (let first = this.#cells[0]; first !== undefined && expiry(first.start) <= now; first = this.#cells[0]) {
       this.#count -= first.count;
       this.#cells.shift();
@@ -135,14 +149,44 @@ export class InvalidBudget {
       left -= cell.count;
       if (left < 0) return expiry(cell.start);
     }
-    return now;
+    // Of the others' it is only known that they are over in one window.
+    return left < 0 ? now : now + INVALID_WINDOW_MS;
   }
 
   /** When the level may next fall, or undefined while nothing is counted. */
   nextChange(now: number): number | undefined {
-    this.count(now);
+    this.own(now);
     const first = this.#cells[0];
     return first === undefined ? undefined : expiry(first.start);
+  }
+}
+
+/** Requests a second that would be sent if the limit allowed it: those of the last 5 s, and those that wait for it alone. */
+export class Demand {
+  readonly #cells: number[] = [];
+  #first = 0;
+
+  /** A request under the limit is sent. */
+  sent(now: number): void {
+    const cell = this.#cellOf(now) - this.#first;
+    this.#cells[cell] = (this.#cells[cell] ?? 0) + 1;
+  }
+
+  /** @param waiting requests that could go but for the limit */
+  perSecond(now: number, waiting: number): number {
+    this.#cellOf(now);
+    const sent = this.#cells.reduce((sum, count) => sum + (count ?? 0), 0);
+    return (sent + waiting) / DEMAND_CELLS;
+  }
+
+  #cellOf(now: number): number {
+    const cell = Math.floor(now / CELL_MS);
+    const oldest = cell - DEMAND_CELLS + 1;
+    if (oldest > this.#first) {
+      this.#cells.splice(0, oldest - this.#first);
+      this.#first = oldest;
+    }
+    return cell;
   }
 }
 

@@ -122,12 +122,13 @@ export class Scheduler<Job> {
   /**
    * The call that goes next, with its slot taken; undefined when none may.
    * @param governed whether calls under the global limit may go too.
+   * @param notBefore when a call that has its turn may go: a time (past ones mean now).
    */
-  next(now: number, governed: boolean): Entry<Job> | undefined {
+  next(now: number, governed: boolean, notBefore: (job: Job) => number = () => 0): Entry<Job> | undefined {
     this.#wake(now);
     for (const priority of PRIORITIES) {
-      const rings = this.#rings[priority];
-      const entry = this.#take(rings.exempt, now) ?? (governed ? this.#take(rings.governed, now) : undefined);
+      const { exempt, governed: others } = this.#rings[priority];
+      const entry = this.#take(exempt, now, notBefore) ?? (governed ? this.#take(others, now, notBefore) : undefined);
       if (entry !== undefined) return entry;
     }
     return undefined;
@@ -136,6 +137,16 @@ export class Scheduler<Job> {
   /** Whether a call could go but for the global limit. */
   get governedReady(): boolean {
     return PRIORITIES.some((priority) => this.#rings[priority].governed.size > 0);
+  }
+
+  /** How many could, at least: of a lane without a limit of its own all, of any other one. */
+  get governedWaiting(): number {
+    let sum = 0;
+    for (const priority of PRIORITIES) {
+      for (const { bucket, queue } of this.#rings[priority].governed)
+        sum += bucket.isUnlimited ? (queue?.length ?? 0) : 1;
+    }
+    return sum;
   }
 
   /** When `next` is worth asking again, should nothing else happen. */
@@ -242,14 +253,14 @@ export class Scheduler<Job> {
     }
   }
 
-  #take(ring: Set<Lane<Job>>, now: number): Entry<Job> | undefined {
+  #take(ring: Set<Lane<Job>>, now: number, notBefore: (job: Job) => number): Entry<Job> | undefined {
     for (const lane of ring) {
       ring.delete(lane);
       lane.ring = undefined;
       const entry = lane.queue?.head;
       if (entry === undefined) continue;
       unlink(entry);
-      const heldUntil = this.#heldUntil(lane, entry.route, now);
+      const heldUntil = Math.max(this.#heldUntil(lane, entry.route, now), notBefore(entry.job));
       if (heldUntil > now) {
         this.#agenda.add(heldUntil, entry);
         this.#place(lane, now);

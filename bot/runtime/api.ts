@@ -5,8 +5,10 @@ import type { Clock, Random } from "../clock.ts";
 import { type OpenTunnel, proxyName } from "../egressProxy.ts";
 import type { GatewayInfo } from "../gateway/identify.ts";
 import { gatewayInfo } from "../gatewayInfo.ts";
+import type { Neighbours } from "../ledger/traffic.ts";
 import { checkToken, type TokenCheck } from "../preflight.ts";
 import { createRestClient, type RestClient, RestError } from "../rest/client.ts";
+import type { SharingParts } from "../sharing.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import type { Lifecycle } from "./lifecycle.ts";
 
@@ -36,6 +38,8 @@ export interface Api {
   client(): RestClient;
   /** Until when the edge bans the address, ms since 1970; undefined while it does not. */
   bannedUntil(): number | undefined;
+  /** What other tasks are told of the requests, and what they tell. */
+  readonly requests: SharingParts["requests"];
   /** GET /gateway/bot. Rejects when there is no answer that a bot can go by. */
   askGateway(signal: AbortSignal): Promise<GatewayInfo>;
   /** How many shards Discord recommends; undefined while it does not say. */
@@ -48,8 +52,11 @@ export function createApi(parts: ApiParts): Api {
   const { environment, clock, random, telemetry, lifecycle } = parts;
   const proxy = environment.EGRESS_PROXY;
 
-  const newClient = (): RestClient =>
-    createRestClient({
+  const address = proxy === undefined ? environment.EGRESS_ADDRESSES?.join(", ") : `the proxy ${proxyName(proxy)}`;
+  let neighbours: Neighbours | undefined;
+
+  const newClient = (): RestClient => {
+    const made = createRestClient({
       clock,
       random,
       telemetry,
@@ -57,15 +64,18 @@ export function createApi(parts: ApiParts): Api {
       apiUrl: environment.DISCORD_API_URL,
       token: environment.DISCORD_TOKEN,
       globalPerSecond: environment.REST_GLOBAL_PER_SECOND,
-      addresses: proxy === undefined ? (environment.EGRESS_ADDRESSES ?? []) : [`the proxy ${proxyName(proxy)}`],
+      addresses: address === undefined ? [] : [address],
       // A ban of one route says nothing about the address.
-      onEdge: (edge) => parts.onBan(edge.state === "banned" && edge.route === null ? edge.untilWall : undefined),
+      onEdge: (edge) => parts.onBan(edge.state !== "clear" && edge.route === null ? edge.untilWall : undefined),
       onUnauthorized() {
         if (lifecycle.phase().phase === "running") void doubtToken();
       },
       botUserId: parts.botUserId,
       open: parts.openTunnel,
     });
+    if (neighbours !== undefined) made.heed(neighbours);
+    return made;
+  };
   let client = newClient();
 
   const askGateway = (signal: AbortSignal): Promise<GatewayInfo> =>
@@ -102,6 +112,15 @@ export function createApi(parts: ApiParts): Api {
     bannedUntil() {
       const { state, until } = client.status().edge;
       return state === "banned" && until !== null ? Date.parse(until) : undefined;
+    },
+    requests: {
+      perSecond: environment.REST_GLOBAL_PER_SECOND,
+      address: () => address ?? null,
+      own: () => client.traffic(),
+      heed(told) {
+        neighbours = told;
+        client.heed(told);
+      },
     },
     askGateway,
     async recommendedShards() {

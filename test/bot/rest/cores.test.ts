@@ -395,8 +395,7 @@ describe("EdgeBreaker, before it is settled whose ban it is", () => {
     expect(happens(breaker)).toEqual([ADDRESS]);
     expect(breaker.suspected).toBe(false);
     expect(breaker.settle()).toEqual([]);
-    expect(breaker.gate(1500, OTHER)).toMatchObject({ kind: "shut", until: expect.any(Number) });
-    expect(breaker.told(1500)).toMatchObject({ sinceMs: 500 });
+    expect(breaker.gate(1500, OTHER)).toMatchObject({ kind: "shut", whole: true });
   });
 
   it("settles within two seconds, and before its own probe", () => {
@@ -459,6 +458,17 @@ describe("EdgeBreaker, hearing of other tasks", () => {
     expect(breaker.probeAt()).toBe(61_000);
     breaker.hear(2000, { sinceMs: 0, probeInMs: 90_000 }, 10_000);
     expect(breaker.probeAt()).toBe(102_000);
+    // That one has the say from now on.
+    expect(breaker.told(3000)).toBeUndefined();
+    expect(breaker.unheard(50_000)).toMatchObject([{ kind: "cleared" }]);
+  });
+
+  it("takes over what an ended task has left, and tells the others", () => {
+    const breaker = new EdgeBreaker();
+    breaker.inherit(0, { sinceMs: 5000, probeInMs: 55_000 });
+    expect(breaker.probeAt()).toBe(55_000);
+    expect(breaker.told(1000)).toEqual({ sinceMs: 6000, probeInMs: 54_000 });
+    expect(breaker.unheard(1000)).toEqual([]);
   });
 });
 

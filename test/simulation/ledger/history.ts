@@ -4,7 +4,7 @@ import { leaseFrom, taskFrom } from "../../../bot/ledger/leaseRecords.ts";
 import { createMemoryItems } from "../../../bot/ledger/memoryItems.ts";
 import { virtualClock } from "../../virtualClock.ts";
 import { createSmallDiscord } from "./discord.ts";
-import { createTask, type SimulatedTask } from "./task.ts";
+import { createTask, LIMIT, type SimulatedTask } from "./task.ts";
 
 export interface HistoryOptions {
   readonly seed: number;
@@ -25,6 +25,10 @@ export interface History {
   readonly trespasses: readonly string[];
   /** At the end: how many shards each task has. */
   readonly shares: readonly number[];
+  /** Moments at which tasks that all reached the ledger would have sent more than the limit together. */
+  readonly excesses: readonly string[];
+  /** At the end: requests a second of each task. */
+  readonly perSecond: readonly number[];
   readonly events: number;
   readonly faults: Readonly<Record<string, number>>;
 }
@@ -84,6 +88,9 @@ export async function live(options: HistoryOptions): Promise<History> {
   };
   // A machine that sleeps is as good as dead to others; unlike one that is cut off, it must not act once it wakes.
   const sleeps: { readonly task: string; readonly from: number; readonly until: number }[] = [];
+  const isInterrupted = (id: string): boolean =>
+    cutOffNow(id) ||
+    sleeps.some(({ task, from, until }) => task === id && from <= world.now() && world.now() <= until + AFTER_CUT_MS);
   const cutOffNow = (id: string): boolean =>
     interruptions.some(({ task, from, until }) => task.id === id && from <= world.now() && world.now() <= until);
 
@@ -166,6 +173,18 @@ export async function live(options: HistoryOptions): Promise<History> {
     }
   };
 
+  const excesses: string[] = [];
+  const addUp = (): void => {
+    const alive = everybody.filter((task) => task.state !== "over" && task.perSecond !== undefined);
+    // One that sleeps or is cut off keeps its share, and is taken for dead meanwhile.
+    if (alive.some(({ id }) => isInterrupted(id))) return;
+    // Whoever has just come takes one a second before it is dealt in.
+    const most = LIMIT + alive.filter((task) => task.perSecond === 1).length;
+    const sum = alive.reduce((all, task) => all + (task.perSecond ?? 0), 0);
+    if (sum > most)
+      excesses.push(`${alive.map((task) => `${task.id} ${task.perSecond}`).join(", ")} at ${world.now()}`);
+  };
+
   for (let count = 0; count < desired; count++) start();
   await world.advance(30_000);
   const calmAt = world.now() + options.minutes * 60_000;
@@ -175,6 +194,7 @@ export async function live(options: HistoryOptions): Promise<History> {
       discord.say(Math.floor(random() * shards));
       await world.advance(SAY_EVERY_MS);
     }
+    addUp();
   }
   // What was begun ends within this; then there are as many tasks as there should be.
   await world.advance(60_000);
@@ -183,6 +203,7 @@ export async function live(options: HistoryOptions): Promise<History> {
   for (let at = 0; at < 60_000; at += STEP_MS) {
     discord.say(Math.floor(random() * shards));
     await world.advance(STEP_MS);
+    addUp();
   }
   await world.advance(30_000);
 
@@ -203,6 +224,8 @@ export async function live(options: HistoryOptions): Promise<History> {
     doubled: [...ended].filter(([event, times]) => times.length > 1 && !excuse(event, times)).map(([event]) => event),
     trespasses,
     shares: running().map((task) => task.shards.size),
+    excesses,
+    perSecond: running().map((task) => task.perSecond ?? 0),
     events: discord.events.length,
     faults,
   };

@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import { type HistoryOptions, live } from "./history.ts";
+import { LIMIT } from "./task.ts";
 
 /** More with SEEDS=n; a seed that failed is told by its test's name. */
 const SEEDS = Number(process.env["SEEDS"] ?? 4);
@@ -24,6 +25,10 @@ describe.each(CASES)("$tasks tasks, $shards shards, $loss", (options) => {
     expect(history.shares).toHaveLength(tasks);
     expect(history.shares.reduce((sum, share) => sum + share, 0)).toBe(shards);
     expect(most - least).toBeLessThanOrEqual(1);
+    expect(history.excesses).toEqual([]);
+    // A deal may be under way; but little is left over, and nobody has none.
+    expect(history.perSecond.reduce((sum, share) => sum + share, 0)).toBeGreaterThan(LIMIT * 0.7);
+    expect(Math.min(...history.perSecond)).toBeGreaterThanOrEqual(1);
     expect(Object.keys(history.faults).length).toBeGreaterThan(2);
   });
 });

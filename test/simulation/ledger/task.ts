@@ -34,6 +34,8 @@ export interface SimulatedTask {
   /** Shards whose connection it holds or wants. */
   readonly shards: ReadonlyMap<number, unknown>;
   run(): Promise<void>;
+  /** Requests a second that it sends at most; undefined before it has joined. */
+  readonly perSecond: number | undefined;
   /** As on SIGTERM: hands on, lets handlers finish for so long, ends. */
   stop(drainMs: number): Promise<void>;
   kill(): void;
@@ -50,6 +52,8 @@ interface Attached {
 // How long a dial takes until RESUME or IDENTIFY is through, and until a lost connection is dialled again, ms.
 const DIAL_MS = 60;
 const REDIAL_MS = 1_000;
+/** What all tasks together may send a second. */
+export const LIMIT = 50;
 
 export function createTask(options: TaskOptions): SimulatedTask {
   const { id, world, discord, random } = options;
@@ -61,6 +65,10 @@ export function createTask(options: TaskOptions): SimulatedTask {
   const telemetry = recordingTelemetry();
   const shards = new Map<number, Attached>();
   let state: SimulatedTask["state"] = "runs";
+  let perSecond: number | undefined;
+  // Comes and goes within a minute, in each task at other times.
+  const ahead = Number(/\d+/.exec(id)?.[0]) * 17_000;
+  const demandAt = (now: number): number => 40 + 40 * Math.sin((now + ahead) / 9_000);
 
   const dispatcher = createDispatcher({
     clock,
@@ -77,7 +85,7 @@ export function createTask(options: TaskOptions): SimulatedTask {
     key: (_type, _data, shard) => `${shard}.${Math.floor(random() * 3)}`,
     waitDeadlineMs: 300_000,
     runDeadlineMs: 900_000,
-    mayStart: () => sharing.mayStart(),
+    mayStart: () => sharing.mayAct(),
     settled: () => sharing.settled(),
   });
   const lastSession = new Map<number, string>();
@@ -165,7 +173,14 @@ export function createTask(options: TaskOptions): SimulatedTask {
     loss: options.loss,
     configured: options.shards,
     recommended: async () => options.shards,
-    traffic: () => ({ address: null, demand: 0, invalid: 0 }),
+    requests: {
+      perSecond: LIMIT,
+      address: () => null,
+      own: () => ({ demand: demandAt(clock.now()), invalid: 0, ban: undefined }),
+      heed(neighbours) {
+        perSecond = neighbours.perSecond;
+      },
+    },
   });
   const checkpoint = createCheckpoint({ clock, ledger, telemetry, sessions: sharing.sessions });
 
@@ -175,6 +190,9 @@ export function createTask(options: TaskOptions): SimulatedTask {
     network,
     telemetry,
     shards,
+    get perSecond() {
+      return perSecond;
+    },
     get state() {
       return state;
     },

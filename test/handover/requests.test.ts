@@ -1,0 +1,85 @@
+// Requests of two real tasks over one table: together they keep the bot's limit, and a ban of their address stops both.
+
+import { describe, expect } from "vitest";
+import { startTables } from "../bot/ledger/table.ts";
+import { type FaceBot, promise, type World } from "../face/world.ts";
+
+const OPTIONS = { shards: 2, maxConcurrency: 2, rate: 3 };
+/** Discord's own (topics/rate-limits#global-rate-limit). */
+const LIMIT = 50;
+
+/** Two tasks that have dealt the limit between them. */
+async function two(world: World, body: (bots: readonly [FaceBot, FaceBot]) => Promise<void>): Promise<void> {
+  const tables = await startTables();
+  try {
+    const table = await tables.create();
+    const start = (): FaceBot =>
+      world.bot({
+        ...tables.environment,
+        LEDGER: `dynamodb:${table}`,
+        TASKS: "2",
+        EGRESS_ADDRESSES: "203.0.113.7",
+      });
+    const first = start();
+    await first.event("bot.ready");
+    const second = start();
+    await second.event("lease.taken");
+    await soon(world, async () => {
+      const shares = await Promise.all([first, second].map(perSecond));
+      return shares.every((share) => share > 1) && shares.reduce((sum, share) => sum + share, 0) === LIMIT;
+    });
+    await body([first, second]);
+  } finally {
+    tables.close();
+  }
+}
+
+const state = async (bot: FaceBot, part: string): Promise<Readonly<Record<string, unknown>>> => {
+  const { body } = await bot.get("/state");
+  return Object(body[part]);
+};
+const perSecond = async (bot: FaceBot): Promise<number> => Number((await state(bot, "requests"))["perSecond"]);
+const isBanned = async (bot: FaceBot): Promise<boolean> =>
+  Object((await state(bot, "edge"))["rest"]).state === "banned";
+
+/** Asks until it is so; the world itself ends a wait that hangs. */
+async function soon({ clock }: World, isSo: () => Promise<boolean>): Promise<void> {
+  while (!(await isSo())) await clock.sleep(200);
+}
+
+const lookUp = (bot: FaceBot, number: number): Promise<unknown> =>
+  bot.call("rest.request", { method: "GET", path: "/users/@me", query: { number } });
+
+describe("requests of two tasks", () => {
+  promise("keep the bot's limit together, and who wants more gets more", OPTIONS, (world) =>
+    two(world, async ([first, second]) => {
+      const flood = (bot: FaceBot, count: number): Promise<unknown> =>
+        Promise.all(Array.from({ length: count }, (_, number) => lookUp(bot, number)));
+      await Promise.all([flood(first, 150), flood(second, 150)]);
+      expect(world.discord.counts.rest.limited).toMatchObject({ global: 0, user: 0 });
+      const alone = flood(second, 600);
+      await soon(world, async () => (await perSecond(second)) > LIMIT * 0.8);
+      await alone;
+      expect(world.discord.counts.rest.limited).toMatchObject({ global: 0, user: 0 });
+    }),
+  );
+
+  promise("all stop at a ban that one of them meets, and one asks whether it is over", OPTIONS, (world) =>
+    two(world, async ([first, second]) => {
+      const { faults, counts } = world.discord;
+      const lift = faults.rest.banEdge({ shape: "text-1015", retryAfterSeconds: 20 });
+      const met = lookUp(second, 1);
+      await soon(world, () => isBanned(second));
+      await soon(world, () => isBanned(first));
+      await expect(
+        first.call("rest.request", { method: "GET", path: "/users/@me", deadlineMs: 1_000 }),
+      ).rejects.toMatchObject({ kind: "edgeBanned" });
+      expect(counts.edgeHits).toBe(1);
+      lift();
+      await met;
+      await soon(world, async () => !(await isBanned(first)));
+      await lookUp(first, 2);
+      expect(counts.edgeHits).toBe(1);
+    }),
+  );
+});
