@@ -2,7 +2,8 @@
 
 import type { ProcessLife, Surroundings } from "./bot.ts";
 import type { Chance } from "./chance.ts";
-import { type Discord, GENERIC_HOST, type Mood, type Peer, RESUME_HOSTS } from "./discord.ts";
+import type { Discord } from "./discord.ts";
+import { GENERIC_HOST, type Mood, type Peer, RESUME_HOSTS } from "./network.ts";
 
 export interface Scene extends Surroundings {
   /** The process that runs, if one does. */

@@ -86,7 +86,7 @@ export async function simulate(seed: number): Promise<Outcome> {
 }
 
 async function begin(scene: Scene): Promise<void> {
-  scene.discord.excuseDials(20_000);
+  scene.discord.patience.excuse(20_000);
   scene.life = await startLife(++scene.lives, scene);
 }
 
