@@ -4,6 +4,7 @@ import type { Cancel, Clock } from "../clock.ts";
 import type { HandlerContext } from "../defineBot.ts";
 import type { StoredSession } from "../ledger/ledger.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
+import { Chain, type Link } from "./chain.ts";
 import { createCrossing, type Outcome } from "./crossing.ts";
 import { createLanes } from "./lanes.ts";
 import { openPositions, type Position, type Positions } from "./positions.ts";
@@ -94,6 +95,8 @@ interface Run {
   readonly job: Job;
   readonly context: Context;
   readonly overrunsAt: number;
+  /** Among those that run; undefined once it is over. */
+  place: Link<Run> | undefined;
 }
 
 class Context implements HandlerContext {
@@ -126,7 +129,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   const sessions = new Map<number, Positions>();
   const lanes = createLanes<Job>();
   // By start, hence by deadline too.
-  const running = new Set<Run>();
+  const running = new Chain<Run>();
   const idle = new Set<() => void>();
   // The sequence of each shard's last READY, to tell whether a session that is announced has begun already.
   const readyAt = new Map<number, number>();
@@ -186,19 +189,17 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
 
   /** Takes a handler off the running ones; false: its deadline has done so before, or the drain is over. */
   const end = (run: Run, failure: { readonly error: unknown } | undefined): boolean => {
-    if (cutOff || !running.delete(run)) return false;
+    if (cutOff || run.place === undefined) return false;
+    running.remove(run.place);
+    run.place = undefined;
     finish(run.job);
     if (failure !== undefined) report(run.job, failure.error);
-    if (running.size === 0) {
-      cancelRunDeadline?.();
-      cancelRunDeadline = undefined;
-    }
     return true;
   };
 
-  /** One timer for all, set for the handler that has run longest. */
+  /** One timer for all, set for the handler that has run longest; when that ends first, it fires for nothing. */
   const watchRunning = (): void => {
-    const [first] = running;
+    const { first } = running;
     if (cancelRunDeadline !== undefined || first === undefined) return;
     cancelRunDeadline = clock.schedule(first.overrunsAt - clock.now(), () => {
       cancelRunDeadline = undefined;
@@ -235,8 +236,8 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       finish(job);
       return;
     }
-    const run: Run = { job, context, overrunsAt: clock.now() + runDeadlineMs };
-    running.add(run);
+    const run: Run = { job, context, overrunsAt: clock.now() + runDeadlineMs, place: undefined };
+    run.place = running.add(run);
     if (cancelRunDeadline === undefined) watchRunning();
     // After an overrun the end is of no interest any more; a late rejection must only not be unhandled.
     Promise.resolve(result).then(

@@ -1,5 +1,7 @@
 // Events that wait for a handler, a lane for each key: one at a time in a lane, lanes side by side (pure).
 
+import { Chain, type Link } from "./chain.ts";
+
 /** Whatever waits; two with one key never run at the same time. */
 export interface Keyed {
   readonly key: string;
@@ -9,7 +11,7 @@ export interface Keyed {
 export interface Lanes<Job extends Keyed> {
   /** How many wait. */
   readonly waiting: number;
-  /** How many lanes are kept: those in which a job waits or runs. */
+  /** In how many lanes a job waits or runs. */
   readonly lanes: number;
   /** Puts a job at the end of its lane. */
   add(job: Job): void;
@@ -27,27 +29,52 @@ export interface Lanes<Job extends Keyed> {
   remove(job: Job): void;
 }
 
+// Keys come back: as many lanes are kept idle as a busy bot has channels under way, at some 100 bytes each.
+const MOST_IDLE = 1_024;
+
 interface Entry<Job> {
   readonly job: Job;
   readonly order: number;
+  /** In the chain of all that waits. */
+  readonly place: Link<Job>;
 }
 
 interface Lane<Job> {
   readonly key: string;
   readonly entries: Entry<Job>[];
   running: boolean;
+  /** Among the lanes of its length, while something waits. */
+  place: Link<Lane<Job>> | undefined;
 }
 
 export function createLanes<Job extends Keyed>(): Lanes<Job> {
   const lanes = new Map<string, Lane<Job>>();
   // By arrival.
-  const waiting = new Set<Job>();
+  const waiting = new Chain<Job>();
   // Lanes whose first job may start, by that job's arrival.
   const startable: Lane<Job>[] = [];
   // byLength[n] holds the lanes with n jobs waiting; a lane's length changes by one, so the longest is always at hand.
-  const byLength: Set<Lane<Job>>[] = [];
+  const byLength: Chain<Lane<Job>>[] = [];
   let longest = 0;
   let arrivals = 0;
+  let idle = 0;
+
+  const laneOf = (key: string): Lane<Job> => {
+    const known = lanes.get(key);
+    if (known !== undefined) {
+      if (isIdle(known)) idle--;
+      return known;
+    }
+    const lane: Lane<Job> = { key, entries: [], running: false, place: undefined };
+    lanes.set(key, lane);
+    return lane;
+  };
+
+  const rest = (lane: Lane<Job>): void => {
+    if (!isIdle(lane) || ++idle <= MOST_IDLE) return;
+    for (const [key, each] of lanes) if (isIdle(each)) lanes.delete(key);
+    idle = 0;
+  };
 
   const headOf = (lane: Lane<Job> | undefined): number => lane?.entries[0]?.order ?? Number.POSITIVE_INFINITY;
 
@@ -65,27 +92,27 @@ export function createLanes<Job extends Keyed>(): Lanes<Job> {
 
   const resize = (lane: Lane<Job>, before: number): void => {
     const length = lane.entries.length;
-    byLength[before]?.delete(lane);
+    if (lane.place !== undefined) byLength[before]?.remove(lane.place);
+    lane.place = undefined;
     if (length > 0) {
       let lanesAsLong = byLength[length];
       if (lanesAsLong === undefined) {
-        lanesAsLong = new Set();
+        lanesAsLong = new Chain();
         byLength[length] = lanesAsLong;
       }
-      lanesAsLong.add(lane);
+      lane.place = lanesAsLong.add(lane);
     }
     if (length > longest) longest = length;
     else if (before === longest && byLength[before]?.size === 0) {
       longest = length;
       byLength.length = longest + 1;
     }
-    if (length === 0 && !lane.running) lanes.delete(lane.key);
   };
 
   const take = (lane: Lane<Job>): Job | undefined => {
     const entry = lane.entries.shift();
     if (entry === undefined) return undefined;
-    waiting.delete(entry.job);
+    waiting.remove(entry.place);
     resize(lane, lane.entries.length + 1);
     return entry.job;
   };
@@ -95,22 +122,18 @@ export function createLanes<Job extends Keyed>(): Lanes<Job> {
       return waiting.size;
     },
     get lanes() {
-      return lanes.size;
+      return lanes.size - idle;
     },
     add(job) {
-      let lane = lanes.get(job.key);
-      if (lane === undefined) {
-        lane = { key: job.key, entries: [], running: false };
-        lanes.set(job.key, lane);
-      }
-      lane.entries.push({ job, order: arrivals++ });
-      waiting.add(job);
+      const lane = laneOf(job.key);
+      lane.entries.push({ job, order: arrivals++, place: waiting.add(job) });
       if (lane.entries.length === 1) makeStartable(lane);
       resize(lane, lane.entries.length - 1);
     },
     begin({ key }) {
-      if (lanes.has(key)) return false;
-      lanes.set(key, { key, entries: [], running: true });
+      const known = lanes.get(key);
+      if (known !== undefined && !isIdle(known)) return false;
+      laneOf(key).running = true;
       return true;
     },
     next() {
@@ -121,18 +144,16 @@ export function createLanes<Job extends Keyed>(): Lanes<Job> {
     },
     release(key) {
       const lane = lanes.get(key);
-      if (lane === undefined) return;
+      if (lane === undefined || !lane.running) return;
       lane.running = false;
-      if (lane.entries.length === 0) lanes.delete(key);
-      else makeStartable(lane);
+      makeStartable(lane);
+      rest(lane);
     },
     oldest() {
-      const [job] = waiting;
-      return job;
+      return waiting.first;
     },
     crowded() {
-      const [lane] = byLength[longest] ?? [];
-      return lane?.entries[0]?.job;
+      return byLength[longest]?.first?.entries[0]?.job;
     },
     remove(job) {
       const lane = lanes.get(job.key);
@@ -141,6 +162,10 @@ export function createLanes<Job extends Keyed>(): Lanes<Job> {
       if (place >= 0) startable.splice(place, 1);
       take(lane);
       makeStartable(lane);
+      rest(lane);
     },
   };
 }
+
+/** Nothing of its key waits or runs. */
+const isIdle = ({ running, entries }: Lane<unknown>): boolean => !running && entries.length === 0;

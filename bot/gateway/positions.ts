@@ -54,10 +54,17 @@ export interface Positions {
   position(): Position;
 }
 
-interface Open {
+/** An event that was received and lies above `finished`. */
+interface Received {
+  readonly sequence: number;
   readonly deaths: number;
-  running: boolean;
+  state: "waiting" | "running" | "settled";
 }
+
+// What nearly every event gets, made once.
+const RUN: Arrival = { kind: "run", deaths: 0 };
+const REPEAT: Arrival = { kind: "repeat" };
+const NONE: readonly number[] = [];
 
 /** @param from the sequence before the session's first event, or a session that an earlier process left. */
 export function openPositions(from: number | StoredSession): Positions {
@@ -67,15 +74,15 @@ export function openPositions(from: number | StoredSession): Positions {
   // Left by an earlier process and not brought by the replay yet.
   const done = new Set(stored?.finishedAbove?.filter((sequence) => sequence > received));
   const died = new Map(stored?.unfinished?.map(({ sequence, deaths }) => [sequence, deaths]));
-  // Received and not settled.
-  const open = new Map<number, Open>();
-  // All that was received after `finished`, in order; entries before `head` are spent.
-  const arrived: number[] = [];
+  // All that was received after `finished`, in order; entries before `head` are spent. An array, since a Map that fills and
+  // empties with every event is dear (see chain.ts).
+  const arrived: Received[] = [];
   let head = 0;
+  let open = 0;
 
   const advance = (): void => {
-    for (let next = arrived[head]; next !== undefined && !open.has(next); next = arrived[head]) {
-      finished = next;
+    for (let next = arrived[head]; next?.state === "settled"; next = arrived[head]) {
+      finished = next.sequence;
       head++;
     }
     // The spent part is cut off rarely enough to cost nothing per event.
@@ -85,37 +92,61 @@ export function openPositions(from: number | StoredSession): Positions {
     head = 0;
   };
 
+  /** The event, unless it has settled. Discord numbers without gaps, so it nearly always stands where it is looked for first. */
+  const openEvent = (sequence: number): Received | undefined => {
+    const first = arrived[head];
+    if (first === undefined) return undefined;
+    let found = arrived[head + sequence - first.sequence];
+    if (found?.sequence !== sequence) {
+      let low = head;
+      let high = arrived.length;
+      while (low < high) {
+        const middle = (low + high) >>> 1;
+        if ((arrived[middle]?.sequence ?? sequence) < sequence) low = middle + 1;
+        else high = middle;
+      }
+      found = arrived[low];
+    }
+    return found?.sequence === sequence && found.state !== "settled" ? found : undefined;
+  };
+
   return {
     get received() {
       return received;
     },
     receive(sequence) {
-      if (sequence <= received) return { kind: "repeat" };
+      if (sequence <= received) return REPEAT;
       received = sequence;
-      arrived.push(sequence);
       const deaths = died.get(sequence) ?? 0;
-      died.delete(sequence);
       const repeat = done.delete(sequence);
-      if (!repeat && deaths < POISON_DEATHS) {
-        open.set(sequence, { deaths, running: false });
-        return { kind: "run", deaths };
+      const runs = !repeat && deaths < POISON_DEATHS;
+      died.delete(sequence);
+      arrived.push({ sequence, deaths, state: runs ? "waiting" : "settled" });
+      if (runs) {
+        open++;
+        return deaths === 0 ? RUN : { kind: "run", deaths };
       }
       advance();
-      return repeat ? { kind: "repeat" } : { kind: "poison", deaths };
+      return repeat ? REPEAT : { kind: "poison", deaths };
     },
     start(sequence) {
-      const event = open.get(sequence);
-      if (event !== undefined) event.running = true;
+      const event = openEvent(sequence);
+      if (event !== undefined) event.state = "running";
     },
     settle(sequence) {
-      const givenUp: number[] = [];
-      if (!open.delete(sequence)) return givenUp;
+      const event = openEvent(sequence);
+      if (event === undefined) return NONE;
+      event.state = "settled";
+      open--;
       advance();
-      while (arrived.length - head - open.size > MOST_FINISHED_ABOVE) {
+      if (arrived.length - head - open <= MOST_FINISHED_ABOVE) return NONE;
+      const givenUp: number[] = [];
+      while (arrived.length - head - open > MOST_FINISHED_ABOVE) {
         const oldest = arrived[head];
         if (oldest === undefined) break;
-        givenUp.push(oldest);
-        open.delete(oldest);
+        givenUp.push(oldest.sequence);
+        oldest.state = "settled";
+        open--;
         advance();
       }
       return givenUp;
@@ -126,12 +157,14 @@ export function openPositions(from: number | StoredSession): Positions {
     },
     position() {
       const ahead = [...done].filter((sequence) => sequence > received).sort((left, right) => left - right);
-      const finishedAbove = [...arrived.slice(head).filter((sequence) => !open.has(sequence)), ...ahead];
+      const finishedAbove: number[] = [];
       const unfinished: Unfinished[] = [];
-      for (const [sequence, { deaths, running }] of open) {
-        if (running) unfinished.push({ sequence, deaths: deaths + 1 });
+      for (const { sequence, deaths, state } of arrived.slice(head)) {
+        if (state === "settled") finishedAbove.push(sequence);
+        else if (state === "running") unfinished.push({ sequence, deaths: deaths + 1 });
         else if (deaths > 0) unfinished.push({ sequence, deaths });
       }
+      finishedAbove.push(...ahead);
       for (const [sequence, deaths] of died) if (sequence > received) unfinished.push({ sequence, deaths });
       return { received, finished, finishedAbove, unfinished };
     },

@@ -62,3 +62,16 @@ it("agrees with a plain list of what waits and a set of what runs", () => {
     }),
   );
 });
+
+it("knows what runs among any number of keys that came and went", () => {
+  const lanes = createLanes<Job>();
+  lanes.begin({ key: "runs", name: 0 });
+  for (let name = 1; name <= 5_000; name++) {
+    const job = { key: `${name}`, name };
+    expect(lanes.begin(job)).toBe(true);
+    lanes.release(job.key);
+  }
+  expect(lanes.lanes).toBe(1);
+  expect(lanes.begin({ key: "runs", name: 5_001 })).toBe(false);
+  expect(lanes.begin({ key: "5000", name: 5_002 })).toBe(true);
+});
