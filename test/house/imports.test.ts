@@ -31,7 +31,9 @@ const imports = files.flatMap((file) => importsOf(file, readFileSync(path.join(r
 const PURE = [
   "shared/**",
   "bot/gateway/{session,heartbeat,outbox,presence,identify,closeCodes,positions}*",
-  "bot/rest/{route,bucket,governor,verdict}*",
+  "bot/rest/{bucket,change,edge,errors,getCache,governor,grouping,latency,message,multipart,pace,queue,refusals,retry}.ts",
+  "bot/rest/{retryAfterCheck,route,scheduler,verdict}.ts",
+  "bot/ledger/dealing.ts",
   "bot/resilience/**",
   "bot/telemetry/embeddedMetrics*",
   "bot/chat/{access,capacity,completion,conversations,decide,fairTurns,keyPool,notices,permissions,routes}.ts",
