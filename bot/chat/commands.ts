@@ -29,7 +29,8 @@ const MOST_SERVERS = 10_000;
 export function createCommands(bot: Bot, claims: Claims, status: () => string): Commands {
   const { clock, values, telemetry } = bot;
   const keyOf = (guildId: string): string => `stopped/${guildId}`;
-  // What the ledger says of a server, once asked; this process alone changes it.
+  // What the ledger said of a server last, for when it cannot be reached. Otherwise it is asked each time: the server may
+  // have been another task's meanwhile.
   const stopped = new Map<string, boolean>();
 
   const know = (guildId: string, isStopped: boolean): void => {
@@ -39,15 +40,13 @@ export function createCommands(bot: Bot, claims: Claims, status: () => string): 
   };
 
   async function isStopped(guildId: string): Promise<boolean> {
-    const known = stopped.get(guildId);
-    if (known !== undefined) return known;
     try {
       const found = (await values.read(keyOf(guildId), clock.wall())) !== undefined;
       know(guildId, found);
       return found;
     } catch (error) {
       telemetry.event("ledger.unreachable", { error: String(error) });
-      return false;
+      return stopped.get(guildId) ?? false;
     }
   }
 

@@ -42,7 +42,8 @@ export default defineBot({
     RESUMED: (_resumed, bot) => register(bot, undefined),
     MESSAGE_CREATE: (message, bot, context) => chatOf(bot).onMessage(message, context),
     INTERACTION_CREATE: (interaction, bot) => onInteraction(bot, chatOf(bot), interaction),
-    CHANNEL_UPDATE: (channel, bot) => chatOf(bot).channelChanged(channel.id),
+    // Its threads' permissions are the channel's (topics/threads), and which they are is not remembered.
+    CHANNEL_UPDATE: ({ guild_id }, bot) => chatOf(bot).guildChanged(guild_id),
     CHANNEL_DELETE: (channel, bot) => chatOf(bot).channelChanged(channel.id),
     THREAD_UPDATE: (thread, bot) => chatOf(bot).channelChanged(thread.id),
     GUILD_CREATE: (guild, bot) => chatOf(bot).guildChanged(guild.id),

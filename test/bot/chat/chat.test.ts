@@ -289,7 +289,8 @@ describe("without an answer", () => {
     await write("two").done;
     expect(calls).toHaveLength(1);
     expect(telemetry.named("chat.failed")).toMatchObject([{ stage: "send" }]);
-    await event("CHANNEL_UPDATE", { id: CHANNEL_ID, guild_id: GUILD_ID });
+    // The channel itself, or the one that this is a thread of.
+    await event("CHANNEL_UPDATE", { id: "1300000000000000009", guild_id: GUILD_ID });
     await write("three").done;
     expect(calls).toHaveLength(2);
     denied = false;

@@ -47,6 +47,20 @@ describe("$stop and $start", () => {
     expect(said(next)).toEqual(["I am listening again.", expect.stringContaining("hello?")]);
   });
 
+  it("hold for a server that another task has had meanwhile, and as last known while the ledger is out of reach", async () => {
+    const bench = await given();
+    const [here, there] = [await bench.start(), await bench.start()];
+    await here.write("one").done;
+    await there.write({ content: "$stop", author: owner }).done;
+    await here.write("two").done;
+    expect(said(here)).toEqual([expect.stringContaining("one")]);
+    const { read } = bench.values;
+    Object.assign(bench.values, { read: () => Promise.reject(new Error("out of reach")) });
+    await here.write("three").done;
+    expect(said(here)).toHaveLength(1);
+    Object.assign(bench.values, { read });
+  });
+
   it.each<[string, object, object, object, boolean]>([
     ["a stranger", {}, {}, {}, false],
     ["the owner", { author: owner }, {}, {}, true],
