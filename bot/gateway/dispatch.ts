@@ -145,6 +145,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   let cutOff = false;
   let cancelWaitDeadline: Cancel | undefined;
   let cancelRunDeadline: Cancel | undefined;
+  let runningShown = 0;
   let waitingShown = 0;
 
   const settle = (positions: Positions, shard: number, sequence: number): void => {
@@ -217,7 +218,8 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     });
   };
 
-  const start = (job: Job): void => {
+  /** @param alone its key is free: the lane need only be closed if the handler goes on after it was called. */
+  const start = (job: Job, alone = false): void => {
     // What the process before had begun is this one's to see through, also once the shard is somebody else's.
     const givenUp = abandoned.has(job.positions) && job.held === undefined;
     if (job.done || givenUp || lost.has(job.positions)) {
@@ -236,6 +238,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       finish(job);
       return;
     }
+    if (alone) lanes.begin(job.key);
     const run: Run = { job, context, overrunsAt: clock.now() + runDeadlineMs, place: undefined };
     run.place = running.add(run);
     if (cancelRunDeadline === undefined) watchRunning();
@@ -253,10 +256,14 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   const mayStart = (): boolean => !stopped && running.size < maxRunning && (options.mayStart?.() ?? true);
 
   const show = (): void => {
-    telemetry.level("HandlersRunning", running.size);
-    if (lanes.waiting === waitingShown) return;
-    waitingShown = lanes.waiting;
-    telemetry.level("HandlersWaiting", waitingShown);
+    if (running.size !== runningShown) {
+      runningShown = running.size;
+      telemetry.level("HandlersRunning", runningShown);
+    }
+    if (lanes.waiting !== waitingShown) {
+      waitingShown = lanes.waiting;
+      telemetry.level("HandlersWaiting", waitingShown);
+    }
   };
 
   const pump = (): void => {
@@ -348,8 +355,8 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       };
       if (held !== undefined) follow(job, held);
       // As it nearly always is: there is room, and nothing of this key is under way.
-      if (mayStart() && lanes.begin(job)) {
-        start(job);
+      if (mayStart() && lanes.isFree(job.key)) {
+        start(job, true);
         show();
         return;
       }

@@ -15,8 +15,10 @@ export interface Lanes<Job extends Keyed> {
   readonly lanes: number;
   /** Puts a job at the end of its lane. */
   add(job: Job): void;
-  /** Closes the lane of a job that need not wait, since nothing of its key waits or runs; false: it has to. */
-  begin(job: Job): boolean;
+  /** Whether a job of this key need not wait, since nothing of its key waits or runs. */
+  isFree(key: string): boolean;
+  /** Closes the lane of a key that is free until `release`: a job of it runs. */
+  begin(key: string): void;
   /** Takes the job that has waited longest among the lanes in which none runs; its lane is closed until `release`. */
   next(): Job | undefined;
   /** The running job of a lane is over. */
@@ -29,8 +31,8 @@ export interface Lanes<Job extends Keyed> {
   remove(job: Job): void;
 }
 
-// Keys come back: as many lanes are kept idle as a busy bot has channels under way, at some 100 bytes each.
-const MOST_IDLE = 1_024;
+// Keys come back: as many lanes are kept idle as a busy bot has channels under way, at some 150 bytes each.
+const MOST_IDLE = 4_096;
 
 interface Entry<Job> {
   readonly job: Job;
@@ -130,11 +132,12 @@ export function createLanes<Job extends Keyed>(): Lanes<Job> {
       if (lane.entries.length === 1) makeStartable(lane);
       resize(lane, lane.entries.length - 1);
     },
-    begin({ key }) {
-      const known = lanes.get(key);
-      if (known !== undefined && !isIdle(known)) return false;
+    isFree(key) {
+      const lane = lanes.get(key);
+      return lane === undefined || isIdle(lane);
+    },
+    begin(key) {
       laneOf(key).running = true;
-      return true;
     },
     next() {
       const lane = startable.shift();
