@@ -32,10 +32,16 @@ export interface Recorder {
   totals(): Record<MetricName, number>;
 }
 
+interface Counter {
+  sinceTaken: number;
+  sinceStart: number;
+}
+
 interface Samples {
-  seen: number;
+  sinceStart: number;
+  sinceTaken: number;
   highest: number;
-  readonly kept: number[];
+  kept: number[];
 }
 
 /**
@@ -43,62 +49,63 @@ interface Samples {
  * @param random picks which samples stay when a distribution gets more than a line takes.
  */
 export function createRecorder(random: Random): Recorder {
-  const totals = new Map<MetricName, number>(metricNames().map((name) => [name, 0]));
-  const counters = new Map<MetricName, number>();
+  // An event counts more than once, so what a counter holds is found by one look-up and changed in place.
+  const counters = new Map<MetricName, Counter>();
   const levels = new Map<MetricName, number>();
   const distributions = new Map<MetricName, Samples>();
   for (const name of metricNames()) {
     const { kind } = METRICS[name];
-    if (kind === "counter") counters.set(name, 0);
+    if (kind === "counter") counters.set(name, { sinceTaken: 0, sinceStart: 0 });
     if (kind === "level" && !UNKNOWN_AT_FIRST.has(name)) levels.set(name, 0);
+    if (kind === "distribution") distributions.set(name, { sinceStart: 0, sinceTaken: 0, highest: 0, kept: [] });
   }
-
-  const add = (sums: Map<MetricName, number>, name: MetricName, by: number): void => {
-    sums.set(name, (sums.get(name) ?? 0) + by);
-  };
 
   return {
     count(metric, by = 1) {
-      if (!Number.isFinite(by)) return;
-      add(counters, metric, by);
-      add(totals, metric, by);
+      const counter = counters.get(metric);
+      if (counter === undefined || !Number.isFinite(by)) return;
+      counter.sinceTaken += by;
+      counter.sinceStart += by;
     },
     level(metric, value) {
-      if (!Number.isFinite(value)) return;
-      levels.set(metric, value);
-      totals.set(metric, value);
+      if (Number.isFinite(value)) levels.set(metric, value);
     },
     observe(metric, value) {
-      if (!Number.isFinite(value)) return;
-      add(totals, metric, 1);
       const samples = distributions.get(metric);
-      if (samples === undefined) {
-        distributions.set(metric, { seen: 1, highest: value, kept: [value] });
-        return;
-      }
-      samples.seen++;
-      samples.highest = Math.max(samples.highest, value);
+      if (samples === undefined || !Number.isFinite(value)) return;
+      samples.sinceStart++;
+      samples.sinceTaken++;
+      samples.highest = samples.sinceTaken === 1 ? value : Math.max(samples.highest, value);
       if (samples.kept.length < MOST_SAMPLES) {
         samples.kept.push(value);
         return;
       }
       // Reservoir sampling (Vitter's algorithm R): each of the samples seen is kept with the same chance.
-      const place = Math.floor(random() * samples.seen);
+      const place = Math.floor(random() * samples.sinceTaken);
       if (place < MOST_SAMPLES) samples.kept[place] = value;
     },
     take() {
-      const samples = new Map<MetricName, readonly number[]>();
-      for (const [name, { kept, highest }] of distributions) {
-        // An alarm on the maximum must see it, so it takes a place in the sample if chance has not given it one.
-        samples.set(name, kept.includes(highest) ? kept : [...kept.slice(1), highest]);
+      const sums = new Map<MetricName, number>();
+      for (const [name, counter] of counters) {
+        sums.set(name, counter.sinceTaken);
+        counter.sinceTaken = 0;
       }
-      const snapshot = { counters: new Map(counters), levels: new Map(levels), distributions: samples };
-      for (const name of counters.keys()) counters.set(name, 0);
-      distributions.clear();
-      return snapshot;
+      const sampled = new Map<MetricName, readonly number[]>();
+      for (const [name, samples] of distributions) {
+        const { kept, highest } = samples;
+        if (kept.length === 0) continue;
+        // An alarm on the maximum must see it, so it takes a place in the sample if chance has not given it one.
+        sampled.set(name, kept.includes(highest) ? kept : [...kept.slice(1), highest]);
+        samples.kept = [];
+        samples.sinceTaken = 0;
+      }
+      return { counters: sums, levels: new Map(levels), distributions: sampled };
     },
     totals() {
-      const result: Partial<Record<MetricName, number>> = Object.fromEntries(totals);
+      const result: Partial<Record<MetricName, number>> = {};
+      for (const name of metricNames()) {
+        result[name] = (counters.get(name) ?? distributions.get(name))?.sinceStart ?? levels.get(name) ?? 0;
+      }
       return complete(result);
     },
   };
