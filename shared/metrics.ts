@@ -32,6 +32,8 @@ const level = <Where extends Reach>(reach: Where, meaning: string) =>
   ({ kind: "level", unit: "None", reach, meaning }) as const;
 const milliseconds = <Where extends Reach>(reach: Where, meaning: string) =>
   ({ kind: "distribution", unit: "Milliseconds", reach, meaning }) as const;
+const amounts = <Where extends Reach>(reach: Where, meaning: string) =>
+  ({ kind: "distribution", unit: "Count", reach, meaning }) as const;
 
 export const METRICS = {
   Heartbeat: counter("published", "1 with every line: the bot runs and its lines reach CloudWatch"),
@@ -67,6 +69,8 @@ export const METRICS = {
   EventsReplayed: counter("logged", "dispatches replayed by RESUMEs"),
   Dials: counter("logged", "gateway connections tried"),
   PayloadsSent: counter("logged", "gateway payloads sent, heartbeats included"),
+  PayloadsPerMinute: amounts("logged", "payloads that a connection has sent in 61 s, as of each heartbeat; 120 end it"),
+  PresenceUpdates: counter("logged", "presence updates sent"),
   Events: counter("logged", "dispatches received"),
   ReshardAdvised: level("logged", "1 while Discord recommends another shard count than the one in use"),
 

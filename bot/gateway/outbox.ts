@@ -49,6 +49,8 @@ export interface Outbox {
   /** Counts a payload that is not queued here against the normal limit; false: no room now. */
   take(now: number): boolean;
   queued(): number;
+  /** Payloads sent on this connection in the last 61 s. */
+  lately(now: number): number;
 }
 
 /** @param limit payloads of the caller's in any 61 s, heartbeats included, at most 115 */
@@ -133,5 +135,9 @@ export function createOutbox(limit: number = DEFAULT_LIMIT): Outbox {
       return true;
     },
     queued: () => queue.length,
+    lately(now) {
+      forget(now);
+      return sent.length;
+    },
   };
 }

@@ -259,6 +259,7 @@ export function createShard(context: ShardContext, stored: Session | null, ports
 
   const sendHeartbeat = (sequence: number | null): void => {
     beatOwed = !outbox.urgent(clock.now());
+    telemetry.observe("PayloadsPerMinute", outbox.lately(clock.now()));
     if (beatOwed) armFlush(outbox.urgentAt(clock.now()));
     else write(JSON.stringify({ op: OPCODE.HEARTBEAT, d: sequence }));
   };
@@ -290,6 +291,7 @@ export function createShard(context: ShardContext, stored: Session | null, ports
     const update = presence.due(now);
     if (update !== undefined && outbox.take(now)) {
       presence.sent(now);
+      telemetry.count("PresenceUpdates");
       write(JSON.stringify({ op: OPCODE.PRESENCE_UPDATE, d: presenceData(update) }));
     }
     for (const text of outbox.drain(now)) write(text);

@@ -43,4 +43,4 @@ export function embeddedMetrics(snapshot: Snapshot, stack: string, at: number): 
 }
 
 /** Microseconds are noise in a sample of milliseconds, and bytes to pay for. */
-const rounded = (milliseconds: number): number => Math.round(milliseconds * 1_000) / 1_000;
+const rounded = (sample: number): number => Math.round(sample * 1_000) / 1_000;

@@ -264,6 +264,7 @@ describe("sending", () => {
     }
     await subject.until("a presence", () => sent(3).length > 0);
     expect(sent(3)[0]?.d).toMatchObject({ status: "online", activities: [{ name: "19" }], since: null, afk: false });
+    expect(subject.telemetry.counts.get("PresenceUpdates")).toBe(1);
     expect(() =>
       subject.fleet.setPresence({ status: "online", activities: [{ name: "x".repeat(5_000), type: 0 }] }),
     ).toThrow(/3072 bytes/);

@@ -76,6 +76,9 @@ describe("over real sockets", () => {
     await clock.until("all settled", () => settled === 1_000, 900_000);
     expect(started.fleet.status().shards[0]?.lastClose).toBeNull();
     expect(started.telemetry.counts.get("MissedHeartbeatAcks")).toBeUndefined();
+    const sent = started.telemetry.samples.get("PayloadsPerMinute") ?? [];
+    expect(Math.max(...sent)).toBeGreaterThan(100);
+    expect(Math.max(...sent)).toBeLessThanOrEqual(118);
     expect(discord.violations).toEqual([]);
   });
 
