@@ -69,6 +69,7 @@ export function createRuntime(parts: RuntimeParts): Runtime {
     clock,
     random,
     telemetry,
+    values: ledger.values,
     lifecycle,
     openTunnel,
     botUserId: () => userId,

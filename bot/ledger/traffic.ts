@@ -28,8 +28,6 @@ export interface Traffic {
   readonly deal?: Deal | undefined;
   /** Present while the edge bans its address and this task has met that. */
   readonly ban?: ToldBan | undefined;
-  /** Wall time of the writing, ms since 1970: how old the ban of a task is that has ended. */
-  readonly at?: number | undefined;
 }
 
 /** A task's item, as far as its traffic goes. */
@@ -46,8 +44,6 @@ export interface Neighbours {
   readonly invalid: number;
   /** Bans of its address that others have met, and how much later than they it may ask. */
   readonly bans: readonly { readonly ban: ToldBan; readonly lateMs: number }[];
-  /** A ban that was left behind by a task that has ended: this one's own from now on. */
-  readonly left: ToldBan | undefined;
   /** Those that told of a ban tell of none any more. */
   readonly lifted: boolean;
 }
@@ -90,7 +86,6 @@ export function createTrafficShare(parts: TrafficParts): TrafficShare {
   let deal: Deal | undefined;
   let deals = 0;
   let dealtAt = Number.NEGATIVE_INFINITY;
-  let looked = false;
   let tells = false;
   let last: Neighbours = { perSecond: using, invalid: 0, ...NO_BANS };
   /** Tasks that have told of a ban of this address, and live. */
@@ -148,15 +143,14 @@ export function createTrafficShare(parts: TrafficParts): TrafficShare {
     });
     // Ended tasks stay on record as long as their invalid requests count: 10 min.
     const invalid = near.reduce((sum, { record }) => sum + record.invalid, 0);
-    const ended = looked || told.length > 0 ? [] : near.filter((task) => !alive.has(task.id));
-    return { perSecond: using, invalid, bans, left: leftBan(ended, clock.wall()), lifted };
+    return { perSecond: using, invalid, bans, lifted };
   };
 
   return {
     record() {
       const { demand, invalid, ban } = parts.own();
       tells = ban !== undefined;
-      return { address: parts.address(), demand, invalid, share, follows, deal, ban, at: clock.wall() };
+      return { address: parts.address(), demand, invalid, share, follows, deal, ban };
     },
     heard(tasks) {
       const others = tasks.filter((task) => task.id !== id);
@@ -169,7 +163,6 @@ export function createTrafficShare(parts: TrafficParts): TrafficShare {
       using = Math.min(using, share ?? using);
       last = neighbours(live, others);
       parts.heed(last);
-      looked = true;
       return news || followed !== follows || (share ?? using) !== using;
     },
     outdated: () => tells !== (parts.own().ban !== undefined),
@@ -181,25 +174,11 @@ export function createTrafficShare(parts: TrafficParts): TrafficShare {
   };
 }
 
-const NO_BANS: Pick<Neighbours, "bans" | "left" | "lifted"> = { bans: [], left: undefined, lifted: false };
-
-/** The ban that ended tasks have left behind, as it is now. */
-function leftBan(ended: readonly TrafficTask[], wall: number): ToldBan | undefined {
-  for (const { record } of ended) {
-    const { ban, at = wall } = record;
-    if (ban === undefined) continue;
-    const age = Math.max(0, wall - at);
-    const { endsInMs = Number.POSITIVE_INFINITY } = ban;
-    if (endsInMs <= age) continue;
-    const ends = ban.endsInMs === undefined ? {} : { endsInMs: endsInMs - age };
-    return { sinceMs: ban.sinceMs + age, ...ends, probeInMs: Math.max(0, ban.probeInMs - age) };
-  }
-  return undefined;
-}
+const NO_BANS: Pick<Neighbours, "bans" | "lifted"> = { bans: [], lifted: false };
 
 /** What an item says of its task's traffic; undefined when it is no task's. What an older version lacks stays absent. */
 export function trafficFrom(value: Readonly<Record<string, unknown>>): Traffic | undefined {
-  const { address, demand, invalid, share, follows, deal, ban, at } = value;
+  const { address, demand, invalid, share, follows, deal, ban } = value;
   if (!(address === null || typeof address === "string") || !isAmount(demand) || !isAmount(invalid)) return undefined;
   return {
     address,
@@ -209,7 +188,6 @@ export function trafficFrom(value: Readonly<Record<string, unknown>>): Traffic |
     ...(typeof follows === "string" && { follows }),
     ...(isDeal(deal) && { deal }),
     ...(isBan(ban) && { ban }),
-    ...(isAmount(at) && { at }),
   };
 }
 
@@ -221,7 +199,8 @@ function isDeal(value: unknown): value is Deal {
   return Object.values(value["shares"]).every(isAmount);
 }
 
-function isBan(value: unknown): value is ToldBan {
+/** Whether it is a ban as it was told. */
+export function isBan(value: unknown): value is ToldBan {
   if (!isObject(value)) return false;
   const { sinceMs, endsInMs, probeInMs } = value;
   return isAmount(sinceMs) && isAmount(probeInMs) && (endsInMs === undefined || isAmount(endsInMs));

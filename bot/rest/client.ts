@@ -95,6 +95,8 @@ export interface RestClient {
   traffic(): { readonly demand: number; readonly invalid: number; readonly ban: ToldBan | undefined };
   /** What other tasks have told. */
   heed(neighbours: Neighbours): void;
+  /** A ban that an earlier process with this address has met and left. */
+  inherit(ban: ToldBan): void;
   /** Refuses new calls, lets those that run and wait finish for `deadlineMs`, then fails the rest and closes. */
   stop(deadlineMs: number): Promise<void>;
 }
@@ -283,6 +285,7 @@ export function createRestClient(
       edge.heed(neighbours, clock.now());
       dispatcher.heed(neighbours);
     },
+    inherit: (ban) => edge.inherit(ban, clock.now()),
     stop: (deadlineMs) => {
       stopping ??= shutDown(deadlineMs);
       return stopping;

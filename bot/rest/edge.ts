@@ -281,7 +281,7 @@ export class EdgeBreaker {
     return this.settle();
   }
 
-  /** A task that has ended had met the ban, and will not ask any more: this one does in its place. */
+  /** A process that has ended had met the ban, and will not ask any more: this one does in its place. */
   inherit(now: number, left: ToldBan): readonly EdgeEffect[] {
     const effects = this.hear(now, left, 0);
     if (this.#whole !== undefined) this.#whole = { ...this.#whole, heard: false };

@@ -132,10 +132,14 @@ export class EdgeWatch {
     return this.#breaker.told(now);
   }
 
+  /** What an earlier process with this address has left. */
+  inherit(left: ToldBan, now: number): void {
+    this.#apply(this.#breaker.inherit(now, left));
+  }
+
   /** What other tasks have said of the address. */
-  heed({ bans, left, lifted }: Pick<Neighbours, "bans" | "left" | "lifted">, now: number): void {
+  heed({ bans, lifted }: Pick<Neighbours, "bans" | "lifted">, now: number): void {
     const effects = [
-      ...(left === undefined ? [] : this.#breaker.inherit(now, left)),
       ...bans.flatMap(({ ban, lateMs }) => this.#breaker.hear(now, ban, lateMs)),
       ...(lifted ? this.#breaker.unheard(now) : []),
     ];

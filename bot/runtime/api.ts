@@ -5,11 +5,13 @@ import type { Clock, Random } from "../clock.ts";
 import { type OpenTunnel, proxyName } from "../egressProxy.ts";
 import type { GatewayInfo } from "../gateway/identify.ts";
 import { gatewayInfo } from "../gatewayInfo.ts";
+import type { Values } from "../ledger/ledger.ts";
 import type { Neighbours } from "../ledger/traffic.ts";
 import { checkToken, type TokenCheck } from "../preflight.ts";
 import { createRestClient, type RestClient, RestError } from "../rest/client.ts";
 import type { SharingParts } from "../sharing.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
+import { createKeptBan } from "./keptBan.ts";
 import type { Lifecycle } from "./lifecycle.ts";
 
 /** reference#user-agent: the name must come first, then where to find the library and its version. */
@@ -23,6 +25,8 @@ export interface ApiParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly telemetry: Telemetry;
+  /** Where a ban of the address is kept. */
+  readonly values: Values;
   readonly lifecycle: Lifecycle;
   /** Opens the way through EGRESS_PROXY. */
   readonly openTunnel: OpenTunnel | undefined;
@@ -53,7 +57,9 @@ export function createApi(parts: ApiParts): Api {
   const proxy = environment.EGRESS_PROXY;
 
   const address = proxy === undefined ? environment.EGRESS_ADDRESSES?.join(", ") : `the proxy ${proxyName(proxy)}`;
+  const keptBan = address === undefined ? undefined : createKeptBan({ ...parts, address });
   let neighbours: Neighbours | undefined;
+  let recalled: Promise<void> | undefined;
 
   const newClient = (): RestClient => {
     const made = createRestClient({
@@ -66,7 +72,10 @@ export function createApi(parts: ApiParts): Api {
       globalPerSecond: environment.REST_GLOBAL_PER_SECOND,
       addresses: address === undefined ? [] : [address],
       // A ban of one route says nothing about the address.
-      onEdge: (edge) => parts.onBan(edge.state !== "clear" && edge.route === null ? edge.untilWall : undefined),
+      onEdge(edge) {
+        keptBan?.note(client.traffic().ban);
+        parts.onBan(edge.state !== "clear" && edge.route === null ? edge.untilWall : undefined);
+      },
       onUnauthorized() {
         if (lifecycle.phase().phase === "running") void doubtToken();
       },
@@ -78,8 +87,17 @@ export function createApi(parts: ApiParts): Api {
   };
   let client = newClient();
 
-  const askGateway = (signal: AbortSignal): Promise<GatewayInfo> =>
-    gatewayInfo(client, signal, environment.DISCORD_GATEWAY_URL);
+  const recall = async (): Promise<void> => {
+    const ban = await keptBan?.recall();
+    if (ban !== undefined) client.inherit(ban);
+  };
+
+  // A run's first request: before it comes what the last run has left.
+  const askGateway = async (signal: AbortSignal): Promise<GatewayInfo> => {
+    recalled ??= recall();
+    await recalled;
+    return gatewayInfo(client, signal, environment.DISCORD_GATEWAY_URL);
+  };
 
   const askToken = (firstLookMs: number): Promise<TokenCheck> =>
     checkToken({

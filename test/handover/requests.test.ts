@@ -1,4 +1,4 @@
-// Requests of two real tasks over one table: together they keep the bot's limit, and a ban of their address stops both.
+// Requests of real processes: two over one table keep the bot's limit together, and a ban of an address outlives who met it.
 
 import { describe, expect } from "vitest";
 import { startTables } from "../bot/ledger/table.ts";
@@ -82,4 +82,29 @@ describe("requests of two tasks", () => {
       expect(counts.edgeHits).toBe(1);
     }),
   );
+});
+
+describe("a ban of the address", () => {
+  promise("is remembered over a crash, and asked about once by the next process", { rate: 3 }, async (world) => {
+    const { faults, counts } = world.discord;
+    const start = (address: string): FaceBot =>
+      world.bot({ LEDGER: `file:${world.home}/ledger`, EGRESS_ADDRESSES: address });
+    const lift = faults.rest.banEdge({ shape: "text-1015", retryAfterSeconds: 60 });
+    const first = start("203.0.113.7");
+    await first.event("edge.banned");
+    await world.clock.sleep(1_000);
+    first.kill("SIGKILL");
+    await first.ended;
+    const second = start("203.0.113.7");
+    const told = await second.event("edge.banned");
+    expect(told).toMatchObject({ address: "203.0.113.7", status: null });
+    expect(counts.edgeHits).toBe(1);
+    const moved = start("198.51.100.7");
+    await moved.event("edge.banned", ({ status }) => status === 429);
+    expect(counts.edgeHits).toBe(2);
+    moved.kill("SIGKILL");
+    lift();
+    await second.event("bot.ready");
+    expect(counts.edgeHits).toBe(2);
+  });
 });

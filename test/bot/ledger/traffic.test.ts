@@ -188,25 +188,12 @@ describe("a task among others", () => {
     made.share.heard(others(BAN));
     expect(made.last()).toMatchObject({ lifted: false });
     made.share.heard(others(BAN, "dead"));
-    expect(made.last()).toMatchObject({ lifted: false, bans: [], left: undefined });
+    expect(made.last()).toMatchObject({ lifted: false, bans: [] });
     made.share.heard(others(BAN));
     made.share.heard(others(undefined));
     expect(made.last()).toMatchObject({ lifted: true });
     made.share.heard(others(undefined));
     expect(made.last()).toMatchObject({ lifted: false });
-  });
-
-  it("begins with the ban that an ended task has left behind, as old as it is by then", () => {
-    const left = (ban: ToldBan, address = ADDRESS): ToldBan | undefined => {
-      const made = sharer("b");
-      const at = made.clock.wall() - 50_000;
-      made.share.heard([task("a", 1, { ban, at, address, state: "gone" }), task("b", 2)]);
-      return made.last()?.left;
-    };
-    expect(left(BAN)).toEqual({ sinceMs: 51_000, endsInMs: 550_000, probeInMs: 9_000 });
-    expect(left({ sinceMs: 0, probeInMs: 10_000 })).toEqual({ sinceMs: 50_000, probeInMs: 0 });
-    expect(left({ sinceMs: 0, endsInMs: 40_000, probeInMs: 40_000 })).toBeUndefined();
-    expect(left(BAN, "203.0.113.8")).toBeUndefined();
   });
 
   it("knows when its item should tell of a ban, or of its end, at once", () => {
@@ -232,7 +219,6 @@ describe("an item", () => {
       follows: "a/3",
       deal: { number: 3, shares: { a: 30, b: 20 } },
       ban: BAN,
-      at: 1_750_000_000_000,
     };
     expect(trafficFrom(JSON.parse(JSON.stringify(whole)))).toEqual(whole);
   });

@@ -22,7 +22,7 @@ const failure = (promise: Promise<unknown>): Promise<unknown> =>
     () => "done",
     (error: unknown) => error,
   );
-const ALONE = { perSecond: 50, invalid: 0, bans: [], left: undefined, lifted: false };
+const ALONE = { perSecond: 50, invalid: 0, bans: [], lifted: false };
 const BAN = { sinceMs: 0, endsInMs: 3_600_000, probeInMs: 60_000 };
 
 describe("a share of the limit", () => {
@@ -104,7 +104,7 @@ describe("a ban that another has met", () => {
 
   it("is this one's to ask about when the other has ended", async () => {
     const made = await given(() => ok, { rate: 20 });
-    made.client.heed({ ...ALONE, left: { sinceMs: 0, endsInMs: 5_000, probeInMs: 5_000 } });
+    made.client.inherit({ sinceMs: 0, endsInMs: 5_000, probeInMs: 5_000 });
     expect(made.client.traffic().ban).toMatchObject({ endsInMs: expect.any(Number) });
     await made.client.request({ method: "GET", path: path(1) });
     expect(made.discord.arrivals.map((arrival) => arrival.path)).toEqual(["/api/v10/gateway", `/api/v10${path(1)}`]);
