@@ -162,11 +162,13 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
     });
   },
   stall: ({ life, chance }) => life?.clock.stall(chance.pick([3_000, 20_000, 100_000]) * chance.random()),
-  presences: ({ life, chance }) => {
+  presences: (scene) => {
+    const { life, chance, timeline } = scene;
+    const spreadMs = chance.pick([0, 5_000, 40_000]);
     for (let wish = 0; wish < 20; wish++) {
-      life?.fleet.setPresence({
-        status: chance.pick(["online", "idle", "dnd"]),
-        activities: [{ name: `${wish}`, type: 0 }],
+      const status = chance.pick(["online", "idle", "dnd"] as const);
+      timeline.schedule(chance.random() * spreadMs, () => {
+        if (scene.life === life) life?.fleet.setPresence({ status, activities: [{ name: `${wish}`, type: 0 }] });
       });
     }
   },

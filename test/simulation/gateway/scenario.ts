@@ -36,7 +36,9 @@ export async function simulate(seed: number): Promise<Outcome> {
   const truth = new Truth(timeline, trace);
   const shards = Math.max(1, Math.ceil(64 * chance.random() ** 3));
   const maxConcurrency = chance.pick([1, 2, 4, 16, 64]);
-  const total = chance.happens(0.1) ? Math.max(150, 2 * shards) : 1_000;
+  // Enough for a start of all shards above the reserve, and for a few IDENTIFYs more.
+  const isScarce = chance.happens(0.1);
+  const total = isScarce ? 2 * shards + chance.whole(3, 20) : 1_000;
   const discord = new Discord({
     timeline,
     chance,
@@ -47,7 +49,7 @@ export async function simulate(seed: number): Promise<Outcome> {
     total,
     heartbeatIntervalMs: chance.pick([41_250, 45_000, 20_000]),
     sessionLifetimeMs: chance.pick([90_000, 300_000, 30_000]),
-    resetAfterMs: chance.between(60_000, 86_400_000),
+    resetAfterMs: chance.between(60_000, isScarce ? 3_600_000 : 86_400_000),
     // A tenth of the total, and at least one start of all shards.
     reserve: Math.max(Math.ceil(total / 10), shards),
   });
