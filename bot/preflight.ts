@@ -14,11 +14,34 @@ export interface Kept {
   readonly refusal: StoredRefusal | undefined;
 }
 
+/** A place among the bot's values that no module would choose. */
+const OWNER = "mooring/application";
+const FOREVER_MS = 3_650 * 86_400_000;
+
+/** Sessions, budget and claims mean nothing to another application, and would be overwritten by it: the first one stays. */
+async function checkOwner({ values }: Ledger, application: string, now: number): Promise<void> {
+  const owner = await values.read(OWNER, now);
+  if (owner === application) return;
+  if (owner === undefined && (await values.claim(OWNER, application, now, now + FOREVER_MS))) return;
+  throw new LedgerError(
+    "damaged",
+    `belongs to application ${owner ?? "of somebody who came first"}, and DISCORD_TOKEN is ${application}'s; give each application a ledger of its own`,
+  );
+}
+
 /**
  * Reads the ledger and notes this start in it. What is damaged counts as empty, and is reported.
- * @throws LedgerError when the ledger cannot be read or written at all: then nothing would outlive this process.
+ * @param application as the token tells it, if it does.
+ * @throws LedgerError when the ledger cannot be read or written at all: then nothing would outlive this process; and when
+ *   it is another application's.
  */
-export async function readLedger(ledger: Ledger, telemetry: Telemetry, now: number): Promise<Kept> {
+export async function readLedger(
+  ledger: Ledger,
+  telemetry: Telemetry,
+  now: number,
+  application?: string,
+): Promise<Kept> {
+  if (ledger.persistent && application !== undefined) await checkOwner(ledger, application, now);
   const read = async <Value>(part: Promise<Value>, empty: Value): Promise<Value> => {
     try {
       return await part;

@@ -7,6 +7,7 @@ import type { Bot, BotDefinition } from "../defineBot.ts";
 import { askEcho } from "../egress/echo.ts";
 import { watchEgress } from "../egress/egressWatch.ts";
 import type { Dispatcher } from "../gateway/dispatch.ts";
+import { userIdOf } from "../identity.ts";
 import { tokenHash } from "../ledger/hash.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { LedgerError } from "../ledger/ledgerError.ts";
@@ -97,10 +98,10 @@ async function setOut(parts: StartParts): Promise<void> {
 }
 
 /** What an earlier process left; undefined when this one cannot run with its ledger, which ends it. */
-async function readKept({ clock, telemetry, ledger, lifecycle, ending }: StartParts): Promise<Kept | undefined> {
+async function readKept({ environment, clock, telemetry, ledger, lifecycle, ending }: StartParts): Promise<Kept | undefined> {
   try {
     return await untilReachable({ clock, telemetry, signal: lifecycle.over }, () =>
-      readLedger(ledger, telemetry, clock.wall()),
+      readLedger(ledger, telemetry, clock.wall(), userIdOf(environment.DISCORD_TOKEN)),
     );
   } catch (error) {
     if (!(error instanceof LedgerError)) throw error;
