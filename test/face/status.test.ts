@@ -117,7 +117,14 @@ describe.concurrent("/state", () => {
         gateway: { state: "clear", since: null, until: null },
       },
       invalid: { count: 0, limit: 10_000, level: "ok" },
-      requests: { queued: 0, inFlight: 0, unauthorized: false },
+      requests: {
+        queued: 0,
+        inFlight: 0,
+        unauthorized: false,
+        perSecond: 50,
+        latencyMs: { p50: expect.any(Number), p99: expect.any(Number) },
+        refusals: 0,
+      },
       fatal: null,
       metrics: expect.any(Object),
     });
