@@ -130,7 +130,8 @@ export class BotService extends pulumi.ComponentResource {
       readonlyRootFilesystem: true,
       linuxParameters: { initProcessEnabled: true, capabilities: { drop: ["ALL"] } },
       stopTimeout: STOP_TIMEOUT,
-      // Ready is not asked for: under handoff a new task is ready only once the old one lets go.
+      // Ready is not asked for: under handoff a new task is ready only once the old one lets go. Each check is a Node process
+      // of 0.13 s of a processor (measured on x86_64), every 10 s: a twentieth of a task of 0.25 vCPU.
       healthCheck: {
         command: ["CMD", "node", "bot/healthCheck.ts"],
         startPeriod: 120,
