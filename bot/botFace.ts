@@ -25,10 +25,13 @@ export interface BotFaceParts
   stop(options: { readonly keepSessions?: boolean }): void;
 }
 
+/** All of a type's handlers as one: over when it returns, or when the promise settles that it returned. */
+export type JoinedHandler = (data: unknown, context: HandlerContext) => unknown;
+
 /** The face, and what the dispatcher asks for a type's handler. */
 export interface BotFace {
   readonly bot: Bot;
-  handlerOf(type: string): ((data: unknown, context: HandlerContext) => Promise<void>) | undefined;
+  handlerOf(type: string): JoinedHandler | undefined;
 }
 
 // A handler of any one type, as it is kept: the type's name under which it stands is what makes its data fit.
@@ -38,10 +41,13 @@ type KeptHandler = (data: never, bot: Bot, context: HandlerContext) => unknown;
 const QUIET = { parse: [], replied_user: false } as const;
 
 export function createBotFace(parts: BotFaceParts): BotFace {
-  const kept = new Map<string, KeptHandler[]>();
-  for (const [type, handler] of Object.entries(parts.handlers)) {
-    if (typeof handler === "function") kept.set(type, [handler]);
-  }
+  const joined = new Map<string, JoinedHandler>();
+  const keep = (type: string, handler: KeptHandler): void => {
+    const first = joined.get(type);
+    // The data is `never` to a handler of any type: what stands under the type's name takes the type's data.
+    const own: JoinedHandler = (data, context) => handler(data as never, bot, context);
+    joined.set(type, first === undefined ? own : inTurn(first, own));
+  };
 
   const create = async (channelId: string, body: Readonly<Record<string, unknown>>): Promise<string> => {
     const message = await parts.rest.request({
@@ -68,7 +74,7 @@ export function createBotFace(parts: BotFaceParts): BotFace {
     signal: parts.signal,
     restart: () => parts.restart(),
     on<Type extends DispatchType>(type: Type, handler: Handler<Type>) {
-      kept.set(type, [...(kept.get(type) ?? []), handler]);
+      keep(type, handler);
     },
     send: (channelId, content) => create(channelId, { content }),
     reply: (message, content) =>
@@ -80,17 +86,19 @@ export function createBotFace(parts: BotFaceParts): BotFace {
     log: (level, message, fields) => parts.telemetry.log(level, message, fields),
   };
 
-  return {
-    bot,
-    handlerOf(type) {
-      const handlers = kept.get(type);
-      if (handlers === undefined) return undefined;
-      return async (data, context) => {
-        for (const handler of handlers) await handler(data as never, bot, context);
-      };
-    },
-  };
+  for (const [type, handler] of Object.entries(parts.handlers)) {
+    if (typeof handler === "function") keep(type, handler);
+  }
+
+  return { bot, handlerOf: (type) => joined.get(type) };
 }
+
+const inTurn = (first: JoinedHandler, second: JoinedHandler): JoinedHandler => {
+  return async (data, context) => {
+    await first(data, context);
+    await second(data, context);
+  };
+};
 
 function messageId(message: unknown): string {
   const id = typeof message === "object" && message !== null ? Reflect.get(message, "id") : undefined;

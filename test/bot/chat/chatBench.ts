@@ -111,11 +111,11 @@ export function chatBench(given: { values?: Values; wall?: number } = {}): ChatB
       stop: () => {},
       restart: () => void restarts++,
     });
-    const event = (type: string, data: unknown, signal = handling.signal): Promise<void> => {
+    const event = async (type: string, data: unknown, signal = handling.signal): Promise<void> => {
       sequence++;
       chatBot.onDispatch?.(0, sequence, type, data);
       const context: HandlerContext = { shard: 0, sequence, signal };
-      return face.handlerOf(type)?.(data, context) ?? Promise.resolve();
+      await face.handlerOf(type)?.(data, context);
     };
     await chatBot.start?.(face.bot);
     return {
