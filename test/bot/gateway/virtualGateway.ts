@@ -28,7 +28,6 @@ export interface Peer {
   deaf: boolean;
   readonly openedAt: number;
   receivedAt: number[];
-  presencesAt: number[];
   send(payload: object): void;
   /** The server ends the connection; undefined cuts it without a close frame. */
   end(code: number | undefined): void;
@@ -47,19 +46,21 @@ export interface VirtualGateway {
   maxConcurrency: number;
   remaining: number;
   heartbeatIntervalMs: number;
-  sessionTtlMs: number;
   answersIdentify: boolean;
   fallback: HostMood;
-  latencyMs: () => number;
   /** Sends a dispatch to each shard's newest session. */
   publish(type: string): void;
 }
+
+/** How long a session outlives its connection. */
+const SESSION_MS = 90_000;
 
 const field = (value: unknown, name: string): unknown =>
   typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined;
 
 export function virtualGateway(clock: Clock, random: Random): VirtualGateway {
   const lastIdentify = new Map<number, number>();
+  const latencyMs = (): number => 1 + random() * 3;
   let numbered = 0;
 
   const gateway: VirtualGateway = {
@@ -74,10 +75,8 @@ export function virtualGateway(clock: Clock, random: Random): VirtualGateway {
     maxConcurrency: 1,
     remaining: 1000,
     heartbeatIntervalMs: 41_250,
-    sessionTtlMs: 90_000,
     answersIdentify: true,
     fallback: "up",
-    latencyMs: () => 1 + random() * 3,
     publish(type) {
       const newest = new Map<number, VirtualSession>();
       for (const session of gateway.sessions.values()) if (session.alive) newest.set(session.shard, session);
@@ -106,7 +105,7 @@ export function virtualGateway(clock: Clock, random: Random): VirtualGateway {
     let ordered = 0;
     /** Bytes of one direction never overtake each other. */
     const later = (deliver: () => void): void => {
-      const at = Math.max(ordered, clock.now() + gateway.latencyMs());
+      const at = Math.max(ordered, clock.now() + latencyMs());
       ordered = at;
       clock.schedule(at - clock.now(), deliver);
     };
@@ -125,7 +124,6 @@ export function virtualGateway(clock: Clock, random: Random): VirtualGateway {
       deaf: false,
       openedAt: clock.now(),
       receivedAt: [],
-      presencesAt: [],
       send(payload) {
         const text = JSON.stringify(payload);
         if (!peer.open || peer.deaf) return;
@@ -154,7 +152,7 @@ export function virtualGateway(clock: Clock, random: Random): VirtualGateway {
     return {
       gone: done.promise,
       send(text: string) {
-        const at = Math.max(uplink, clock.now() + gateway.latencyMs());
+        const at = Math.max(uplink, clock.now() + latencyMs());
         uplink = at;
         clock.schedule(at - clock.now(), () => {
           if (peer.open && !peer.deaf) receive(peer, JSON.parse(text));
@@ -166,7 +164,7 @@ export function virtualGateway(clock: Clock, random: Random): VirtualGateway {
         gateway.closes.push({ code });
         const { session } = peer;
         const open = peer.open;
-        clock.schedule(gateway.latencyMs(), () => {
+        clock.schedule(latencyMs(), () => {
           if (open && session !== undefined && !peer.deaf && (code === 1000 || code === 1001)) session.alive = false;
           leave(peer);
           done.resolve();
@@ -191,13 +189,6 @@ export function virtualGateway(clock: Clock, random: Random): VirtualGateway {
     if (peer.receivedAt.length > 120) complain(`${peer.receivedAt.length} payloads in 60 s on one connection`);
   };
 
-  const countPresence = (peer: Peer): void => {
-    const now = clock.now();
-    peer.presencesAt = peer.presencesAt.filter((at) => now - at < 20_000);
-    peer.presencesAt.push(now);
-    if (peer.presencesAt.length > 5) complain(`${peer.presencesAt.length} presence updates in 20 s`);
-  };
-
   const receive = (peer: Peer, payload: unknown): void => {
     countPayload(peer);
     const op = field(payload, "op");
@@ -205,7 +196,6 @@ export function virtualGateway(clock: Clock, random: Random): VirtualGateway {
     if (op === 1 && peer.acknowledges) peer.send({ op: 11 });
     if (op === 2) identify(peer, Number((field(data, "shard") as unknown[])[0]));
     if (op === 6) resume(peer, String(field(data, "session_id")), Number(field(data, "seq")));
-    if (op === 3) countPresence(peer);
     if (op === 8 && peer.session !== undefined) {
       const chunk = { nonce: field(data, "nonce"), members: [], chunk_index: 0, chunk_count: 1 };
       push(peer.session, "GUILD_MEMBERS_CHUNK", chunk);
@@ -233,7 +223,7 @@ export function virtualGateway(clock: Clock, random: Random): VirtualGateway {
   const resume = (peer: Peer, id: string, sequence: number): void => {
     const session = gateway.sessions.get(id);
     gateway.resumes.push({ at: clock.now(), shard: session?.shard ?? -1, host: peer.host });
-    const expired = session?.peer === undefined && clock.now() - (session?.leftAt ?? 0) > gateway.sessionTtlMs;
+    const expired = session?.peer === undefined && clock.now() - (session?.leftAt ?? 0) > SESSION_MS;
     if (session === undefined || !session.alive || expired) {
       if (session !== undefined) session.alive = false;
       peer.send({ op: 9, d: false });
