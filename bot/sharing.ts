@@ -5,14 +5,15 @@ import type { Clock } from "./clock.ts";
 import type { Dispatcher } from "./gateway/dispatch.ts";
 import type { Fleet } from "./gateway/fleet.ts";
 import { createIdentifyPermits, type KnownBudget, type Permit } from "./ledger/identifyPermits.ts";
-import { createLeases, type Grant, type LeasesOptions } from "./ledger/leases.ts";
+import { isOfSet } from "./ledger/lease.ts";
+import { createLeases, type Grant, type Leases, type LeasesOptions } from "./ledger/leases.ts";
 import type { Ledger, StoredSession } from "./ledger/ledger.ts";
 import { LedgerError } from "./ledger/ledgerError.ts";
 import { bestSessions } from "./ledger/records.ts";
 import { createTrafficShare, type TrafficParts } from "./ledger/traffic.ts";
 import type { Telemetry } from "./telemetry/telemetry.ts";
 
-export interface SharingParts extends Pick<LeasesOptions, "tasks" | "loss" | "configured" | "recommended"> {
+export interface SharingParts extends Pick<LeasesOptions, "tasks" | "loss" | "configured" | "recommended" | "beside"> {
   readonly clock: Clock;
   readonly telemetry: Telemetry;
   readonly ledger: Ledger;
@@ -24,7 +25,7 @@ export interface SharingParts extends Pick<LeasesOptions, "tasks" | "loss" | "co
   fleet(): Fleet | undefined;
 }
 
-export interface Sharing {
+export interface Sharing extends Pick<Leases, "tasks" | "say" | "shardCount"> {
   /** Enters the ledger as one of its tasks. @throws LedgerError */
   join(): Promise<void>;
   /** Begins to take shards into the fleet, which has been started. */
@@ -103,9 +104,15 @@ export function createSharing(parts: SharingParts): Sharing {
   });
 
   return {
+    tasks: leases.tasks,
+    say: leases.say,
+    shardCount: leases.shardCount,
     join: leases.join,
     start() {
-      const ahead = leases.tasks().filter(({ id, record }) => id !== shared.task && record.state === "active").length;
+      const count = leases.shardCount();
+      const ahead = leases
+        .tasks()
+        .filter(({ id, record }) => id !== shared.task && record.state === "active" && isOfSet(record, count)).length;
       if (ahead >= parts.tasks) telemetry.event("bot.waiting", { ahead });
       leases.start();
     },

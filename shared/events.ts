@@ -183,6 +183,12 @@ export const EVENTS = {
     fields: { task: "text" },
     meaning: "another task was not heard for a whole lease; its shards are free",
   },
+  "reshard.step": {
+    level: "info",
+    fields: { from: "number", to: "number", step: "text" },
+    meaning:
+      "this task is that far on the way to another number of shards: opening, claiming, both, closing, done or given up",
+  },
   "process.stalled": {
     level: "warn",
     fields: { gapMs: "number", cause: "text" },

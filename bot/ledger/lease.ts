@@ -52,8 +52,11 @@ export interface LeaseStep {
 }
 
 export interface LeaseTable {
-  /** The items of all tasks. Times are of a clock that stands still while the machine does. */
-  tasksRead(tasks: readonly Task[], sentAt: number, answeredAt: number): void;
+  /**
+   * The items of all tasks. Times are of a clock that stands still while the machine does.
+   * @param set how many shards this task's set has; undefined: not known yet
+   */
+  tasksRead(tasks: readonly Task[], sentAt: number, answeredAt: number, set?: number): void;
   /** The items of all shards, read after the tasks last read. */
   shardsRead(leases: readonly ShardLease[], shardCount: number, now: number): void;
   /** This task's claim was written under that fence. */
@@ -66,10 +69,14 @@ export interface LeaseTable {
   lost(): void;
   /** The fence of each shard that this task owns. */
   readonly held: ReadonlyMap<number, number>;
-  /** Tasks that run shards or would, in order: the first `tasks` of those that are active. */
+  /** Tasks that run shards of this set or would, in order: the first `tasks` of those that are active. */
   working(): readonly Task[];
   step(): LeaseStep;
 }
+
+/** Whether a task shares the shards of a set; who does not say so is of an older version, or new, and may. */
+export const isOfSet = ({ set }: Task["record"], count: number | undefined): boolean =>
+  set === undefined || count === undefined || set.count === count;
 
 interface Sight {
   version: number;
@@ -81,6 +88,7 @@ export function leaseTable({ id, tasks: desired }: LeaseOptions): LeaseTable {
   // As many as there are task items.
   const sights = new Map<string, Sight>();
   let tasks: readonly Task[] = [];
+  let set: number | undefined;
   let lookedAt = Number.NEGATIVE_INFINITY;
   let leases: ReadonlyMap<number, ShardLease> = new Map();
   let shardCount = 0;
@@ -93,7 +101,7 @@ export function leaseTable({ id, tasks: desired }: LeaseOptions): LeaseTable {
 
   const working = (): readonly Task[] =>
     tasks
-      .filter(({ record }) => record.state === "active")
+      .filter(({ record }) => record.state === "active" && isOfSet(record, set))
       .sort((one, other) => one.record.rank - other.record.rank || (one.id < other.id ? -1 : 1))
       .slice(0, desired);
 
@@ -119,7 +127,8 @@ export function leaseTable({ id, tasks: desired }: LeaseOptions): LeaseTable {
   return {
     held,
     working,
-    tasksRead(read, sentAt, answeredAt) {
+    tasksRead(read, sentAt, answeredAt, count) {
+      set = count;
       const blind = sentAt - lookedAt > WATCHING_MS;
       lookedAt = sentAt;
       tasks = read;

@@ -2,6 +2,7 @@
 
 import { KIND } from "../../shared/table.ts";
 import type { Item, NewItem } from "./items.ts";
+import { isStep, type ReshardStep } from "./shardPlan.ts";
 import { type Traffic, trafficFrom } from "./traffic.ts";
 
 /** A handler's event: shard and sequence. */
@@ -9,6 +10,16 @@ export type EventId = readonly [shard: number, sequence: number];
 
 /** active: runs shards or waits for some. draining: its shards are free, its handlers still run. gone, dead: neither. */
 export type TaskState = "active" | "draining" | "gone" | "dead";
+
+/** The set of shards that a task shares with others. */
+export interface SetRecord {
+  /** How many shards it has in all. */
+  readonly count: number;
+  /** The last step to another number that the task has carried out. */
+  readonly step?: ReshardStep | undefined;
+  /** The task's shards that are ready; told while the set comes up beside another. */
+  readonly ready?: number | undefined;
+}
 
 export interface TaskRecord extends Traffic {
   /** Order of joining: whoever came first keeps what it has. */
@@ -18,6 +29,8 @@ export interface TaskRecord extends Traffic {
   readonly moves: number;
   /** How many shards it wants that others hold beyond their share. */
   readonly asks: number;
+  /** Absent before the number of shards is known, and in tasks of an older version. */
+  readonly set?: SetRecord | undefined;
   /** Events of shards it has given away whose handlers still run. */
   readonly running: readonly EventId[];
   /** Events of shards it has given away that were running then and are finished now. */
@@ -50,7 +63,15 @@ export function taskFrom({ id, version, body }: Item): Task | undefined {
   if (!isCount(rank) || !isState(state) || !isCount(moves) || !isCount(asks)) return undefined;
   const traffic = trafficFrom(value);
   if (traffic === undefined || !areEvents(running) || !areEvents(finished)) return undefined;
-  return { id, version, record: { rank, state, moves, asks, ...traffic, running, finished } };
+  const set = setFrom(value["set"]);
+  return { id, version, record: { rank, state, moves, asks, ...traffic, set, running, finished } };
+}
+
+function setFrom(value: unknown): SetRecord | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  const { count, step, ready } = value as Partial<Record<keyof SetRecord, unknown>>;
+  if (!isCount(count)) return undefined;
+  return { count, step: isStep(step) ? step : undefined, ready: isCount(ready) ? ready : undefined };
 }
 
 /** Undefined when the item is not a shard's. */

@@ -5,12 +5,21 @@ import type { Cancel, Clock } from "../clock.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import { givenAway, type Outcome, predecessors } from "./handover.ts";
 import { ownerOf } from "./itemLedger.ts";
-import type { Item, Items } from "./items.ts";
-import { BEAT_MS, type Claim, leaseTable } from "./lease.ts";
-import { leaseFrom, leaseItem, type Task, type TaskRecord, type TaskState, taskFrom } from "./leaseRecords.ts";
+import type { Items } from "./items.ts";
+import { BEAT_MS, type Claim, isOfSet, leaseTable } from "./lease.ts";
+import {
+  leaseFrom,
+  leaseItem,
+  type SetRecord,
+  type Task,
+  type TaskRecord,
+  type TaskState,
+  taskFrom,
+} from "./leaseRecords.ts";
 import type { Ledger, StoredSession } from "./ledger.ts";
 import { LedgerError } from "./ledgerError.ts";
 import { type BeatOutcome, createOwnTask, type Standing } from "./ownTask.ts";
+import { countToStart, type ReshardStep } from "./shardPlan.ts";
 import type { TrafficShare } from "./traffic.ts";
 
 /** A shard that is this task's from now on. */
@@ -32,7 +41,7 @@ export interface Grant {
 export interface LeasesOptions {
   readonly clock: Clock;
   readonly telemetry: Telemetry;
-  readonly ledger: Pick<Ledger, "readSessions">;
+  readonly ledger: Pick<Ledger, "readSessions" | "shardPlans">;
   readonly items: Items;
   readonly id: string;
   /** Tasks that share the shards. */
@@ -41,6 +50,8 @@ export interface LeasesOptions {
   readonly loss: "hold" | "stop";
   /** The configured shard count; undefined: Discord's recommendation, once. */
   readonly configured: number | undefined;
+  /** How many shards the set has that comes up beside another; undefined: as many as the ledger says. */
+  readonly beside?: number | undefined;
   /** undefined: Discord does not say at the moment. */
   recommended(): Promise<number | undefined>;
   /** Shards to run, all of one moment. */
@@ -67,8 +78,12 @@ export interface Leases {
   mayAct(): boolean;
   /** The fence of each shard that is this task's. */
   readonly held: ReadonlyMap<number, number>;
-  /** Tasks as last read. */
+  /** Tasks as last read, of all sets of shards. */
   tasks(): readonly Task[];
+  /** How many shards this task's set has, once that is known. */
+  shardCount(): number | undefined;
+  /** How far this task is on the way to another number of shards, for the others to know. */
+  say(step: ReshardStep | undefined, ready: number | undefined): void;
   /** A handler has ended: who waits for it is told soon. */
   settled(): void;
   /** Something that the others should not wait a beat for. */
@@ -111,7 +126,8 @@ export function createLeases(options: LeasesOptions): Leases {
   let rank = 0;
   let moves = 0;
   let asks = 0;
-  let shardCount: number | undefined;
+  let shardCount: number | undefined = options.beside;
+  let said: Omit<SetRecord, "count"> = {};
   let tasks: readonly Task[] = [];
   let cancelReport: Cancel | undefined;
   // Claimed, and not granted yet.
@@ -128,7 +144,8 @@ export function createLeases(options: LeasesOptions): Leases {
     record() {
       const report = given.report(options.running);
       awaited = report.running.length > 0;
-      return { rank, state, moves, asks, ...options.traffic.record(), ...report };
+      const set = shardCount === undefined ? undefined : { count: shardCount, ...said };
+      return { rank, state, moves, asks, ...options.traffic.record(), set, ...report };
     },
   });
 
@@ -165,16 +182,18 @@ export function createLeases(options: LeasesOptions): Leases {
   const readTasks = async (): Promise<void> => {
     const sentAt = clock.now();
     tasks = (await items.list(KIND.task)).flatMap((item) => taskFrom(item) ?? []);
-    table.tasksRead(tasks, sentAt, clock.now());
+    table.tasksRead(tasks, sentAt, clock.now(), shardCount);
     before.tasksRead(tasks);
     telemetry.level("TasksHeard", table.working().length);
   };
 
   const hearTraffic = async (write: () => Promise<BeatOutcome>): Promise<void> => {
-    if (options.traffic.heard(tasks) && (await write()) === "kept") options.traffic.written();
+    const mine = tasks.filter(({ record }) => isOfSet(record, shardCount));
+    if (options.traffic.heard(mine) && (await write()) === "kept") options.traffic.written();
   };
 
   async function join(): Promise<void> {
+    shardCount ??= await known();
     await readTasks();
     rank = 1 + Math.max(0, ...tasks.map((task) => task.record.rank));
     const outcome = await own.beat();
@@ -201,17 +220,22 @@ export function createLeases(options: LeasesOptions): Leases {
     for (const { id: task, version } of ended) await items.remove(KIND.task, task, version);
   };
 
+  const known = async (): Promise<number | undefined> => {
+    const { plan } = await options.ledger.shardPlans.read();
+    return plan && countToStart(plan);
+  };
+
   /** The number of shards, one for all tasks: the first task's choice, and another's once it is alone. */
   const agree = async (): Promise<number | undefined> => {
-    const kept = await items.get(KIND.fleet, "shards");
-    const count = countFrom(kept);
-    const alone = table.working().length === 1 && table.held.size === 0;
+    if (options.beside !== undefined) return options.beside;
+    const { plan, version } = await options.ledger.shardPlans.read();
+    const count = plan && countToStart(plan);
+    const alone = table.working().length === 1 && table.held.size === 0 && plan?.next === undefined;
     const change = options.configured !== undefined && options.configured !== count && alone;
     if (count !== undefined && !change) return count;
     const chosen = options.configured ?? (await options.recommended());
     if (chosen === undefined) return undefined;
-    const item = { kind: KIND.fleet, id: "shards", body: JSON.stringify({ count: chosen }) };
-    return (await items.swap(item, kept?.version)) === undefined ? agree() : chosen;
+    return (await options.ledger.shardPlans.write({ count: chosen }, version)) ? chosen : agree();
   };
 
   const readShards = async (): Promise<void> => {
@@ -386,6 +410,12 @@ export function createLeases(options: LeasesOptions): Leases {
     },
     held: table.held,
     tasks: () => tasks,
+    shardCount: () => shardCount,
+    say(step, ready) {
+      if (said.step === step && said.ready === ready) return;
+      said = { step, ready };
+      if (joined) void ask();
+    },
     settled() {
       if (cancelReport !== undefined || !awaited) return;
       cancelReport = clock.schedule(REPORT_MS, () => {
@@ -414,17 +444,6 @@ export function createLeases(options: LeasesOptions): Leases {
       cancelReport?.();
     },
   };
-}
-
-function countFrom(item: Item | undefined): number | undefined {
-  if (item === undefined) return undefined;
-  try {
-    const value: unknown = JSON.parse(item.body);
-    const count = typeof value === "object" && value !== null ? Reflect.get(value, "count") : undefined;
-    return typeof count === "number" && Number.isSafeInteger(count) && count > 0 ? count : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 async function inTurns<Job, Result>(

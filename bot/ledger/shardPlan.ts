@@ -51,6 +51,10 @@ export function advance(plan: ShardPlan, seen: Progress): ShardPlan | undefined 
   }
 }
 
+/** The steps that follow one, up to another. */
+export const stepsUpTo = (last: ReshardStep, done: ReshardStep): readonly ReshardStep[] =>
+  STEPS.slice(STEPS.indexOf(done) + 1, STEPS.indexOf(last) + 1);
+
 /** The set that whoever starts now must have: one that is closing is not begun again. */
 export const countToStart = ({ count, next }: ShardPlan): number => (next?.step === "closing" ? next.count : count);
 

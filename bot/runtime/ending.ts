@@ -1,16 +1,14 @@
 // How a run ends: asked to, refused by Discord, or by an error that nobody caught; and what is saved on the way.
 
 import type { Environment } from "../../shared/environment.ts";
-import type { Checkpoint } from "../checkpoint.ts";
 import { type Clock, systemClock } from "../clock.ts";
-import type { Dispatcher } from "../gateway/dispatch.ts";
 import type { Ledger } from "../ledger/ledger.ts";
-import type { Sharing } from "../sharing.ts";
 import type { RunningTelemetry } from "../telemetry/telemetryDriver.ts";
 import type { Api } from "./api.ts";
 import { EXIT, type Lifecycle } from "./lifecycle.ts";
 import type { Refusal, Refusals } from "./refusals.ts";
-import type { Shards } from "./shards.ts";
+import type { Resharding } from "./resharding.ts";
+import type { ShardSet } from "./shardSet.ts";
 
 // What a ledger that hangs may still take from a drain: DRAIN_MS of at most 115 s and this stay below ECS's 120 s.
 const SAVE_DEADLINE_MS = 4_000;
@@ -26,10 +24,9 @@ export interface EndingParts {
   readonly ledger: Ledger;
   readonly lifecycle: Lifecycle;
   readonly api: Api;
-  readonly shards: Shards;
-  readonly dispatcher: Dispatcher;
-  readonly sharing: Sharing | undefined;
-  readonly checkpoint: Checkpoint;
+  leading(): ShardSet;
+  /** Ends the other set, where there is one. */
+  stopAside: Resharding["stop"];
   readonly refusals: Refusals;
 }
 
@@ -48,7 +45,7 @@ export interface Ending {
 }
 
 export function createEnding(parts: EndingParts): Ending {
-  const { environment, clock, telemetry, ledger, lifecycle, api, shards, dispatcher, sharing, checkpoint } = parts;
+  const { environment, clock, telemetry, ledger, lifecycle, api, stopAside } = parts;
   // A disk and a database take their time, however fast a rehearsal's clock runs.
   const machineTime = systemClock();
   let crashed = false;
@@ -58,6 +55,7 @@ export function createEnding(parts: EndingParts): Ending {
   async function drain(signal: string, keepSessions = ledger.persistent && signal !== "SIGINT"): Promise<void> {
     if (isEnding()) return;
     lifecycle.enter({ phase: "ending" });
+    const { shards, dispatcher, sharing, checkpoint } = parts.leading();
     const since = clock.now();
     telemetry.level("DeployRunning", 1);
     telemetry.event("bot.draining", { signal, keepSessions: keepSessions ? "yes" : "no" });
@@ -69,15 +67,16 @@ export function createEnding(parts: EndingParts): Ending {
       if (sharing !== undefined) void sharing.leave();
       else await within(SAVE_BEFORE_CLOSE_MS, checkpoint.write());
     }
-    await shards.fleet()?.stop({ keepSessions });
     const late = new AbortController();
+    const aside = stopAside(keepSessions, late.signal);
+    await shards.fleet()?.stop({ keepSessions });
     const cancel = clock.schedule(environment.DRAIN_MS, () => late.abort(new Error("DRAIN_MS is over")));
     await dispatcher.drained(late.signal).catch(() => {});
     await api.client().stop(Math.max(0, environment.DRAIN_MS - (clock.now() - since)));
     cancel();
     // Handlers that ended meanwhile need no replay; a session that was ended must not be tried again.
     const saved = keepSessions ? checkpoint.write() : checkpoint.forget();
-    await within(SAVE_DEADLINE_MS, saved.then(sharing?.end));
+    await within(SAVE_DEADLINE_MS, Promise.all([saved.then(sharing?.end), aside]));
     lifecycle.finish(crashed ? EXIT.bug : EXIT.asked, since);
   }
 
@@ -89,10 +88,12 @@ export function createEnding(parts: EndingParts): Ending {
     telemetry.level("Fatal", 1);
     telemetry.event("fatal", refusal);
     telemetry.flush();
+    const { shards, sharing, checkpoint } = parts.leading();
     checkpoint.stop();
     if (kind === "new") await parts.refusals.remember(refusal);
+    const aside = stopAside(false, AbortSignal.abort(new Error("Discord refuses the bot")));
     await Promise.all([shards.fleet()?.stop({ keepSessions: true }), api.client().stop(0)]);
-    await within(SAVE_DEADLINE_MS, sharing?.end() ?? Promise.resolve());
+    await within(SAVE_DEADLINE_MS, Promise.all([sharing?.end(), aside]));
     if (!parks) lifecycle.finish(EXIT.refused);
   }
 
@@ -100,6 +101,7 @@ export function createEnding(parts: EndingParts): Ending {
     if (isEnding()) return;
     lifecycle.enter({ phase: "ending" });
     telemetry.event("configuration.invalid", { problems: [problem] });
+    const { shards, checkpoint } = parts.leading();
     checkpoint.stop();
     await Promise.all([shards.fleet()?.stop({ keepSessions: true }), api.client().stop(0)]);
     lifecycle.finish(EXIT.configuration);
@@ -112,6 +114,7 @@ export function createEnding(parts: EndingParts): Ending {
     // What is ending already goes on to its end, which is near.
     if (isEnding()) return;
     lifecycle.enter({ phase: "ending" });
+    const { shards, sharing, checkpoint } = parts.leading();
     const since = clock.now();
     telemetry.flush();
     checkpoint.stop();

@@ -1,25 +1,23 @@
 // The order of a start: the ledger, what it remembers, the token, the bot module, the first dial.
 
 import type { Environment } from "../../shared/environment.ts";
-import type { Checkpoint } from "../checkpoint.ts";
 import type { Clock } from "../clock.ts";
 import type { Bot, BotDefinition } from "../defineBot.ts";
 import { askEcho } from "../egress/echo.ts";
 import { watchEgress } from "../egress/egressWatch.ts";
-import type { Dispatcher } from "../gateway/dispatch.ts";
 import { userIdOf } from "../identity.ts";
 import { tokenHash } from "../ledger/hash.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { LedgerError } from "../ledger/ledgerError.ts";
 import { type Kept, leavesNoShard, noShardProblem, readLedger, untilReachable } from "../preflight.ts";
 import { crashLoopPauseMs } from "../resilience/crashLoop.ts";
-import type { Sharing } from "../sharing.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import type { Api } from "./api.ts";
 import type { Ending } from "./ending.ts";
 import type { Lifecycle } from "./lifecycle.ts";
 import { REFUSED_TOKEN, type Refusals } from "./refusals.ts";
-import type { Shards } from "./shards.ts";
+import type { Resharding } from "./resharding.ts";
+import type { ShardSet } from "./shardSet.ts";
 
 // A start that does more than open things up must not keep the bot from its users.
 const START_DEADLINE_MS = 10_000;
@@ -35,10 +33,8 @@ export interface StartParts {
   readonly ledger: Ledger;
   readonly lifecycle: Lifecycle;
   readonly api: Api;
-  readonly shards: Shards;
-  readonly dispatcher: Dispatcher;
-  readonly sharing: Sharing | undefined;
-  readonly checkpoint: Checkpoint;
+  readonly set: ShardSet;
+  readonly resharding: Resharding;
   readonly refusals: Refusals;
   readonly ending: Ending;
 }
@@ -56,7 +52,8 @@ export async function start(parts: StartParts): Promise<void> {
 }
 
 async function setOut(parts: StartParts): Promise<void> {
-  const { environment, clock, telemetry, lifecycle, api, shards, dispatcher, sharing, refusals, ending } = parts;
+  const { environment, clock, telemetry, ledger, lifecycle, api, refusals, ending } = parts;
+  const { shards, dispatcher, sharing, checkpoint } = parts.set;
   const { over } = lifecycle;
   const kept = await readKept(parts);
   if (kept === undefined || over.aborted) return;
@@ -93,12 +90,21 @@ async function setOut(parts: StartParts): Promise<void> {
   }
   fleet.start();
   sharing?.start();
-  parts.checkpoint.start();
+  checkpoint.start();
+  // A process with a part of the shards does not decide about all of them.
+  if (ledger.persistent && SHARD_IDS === undefined) parts.resharding.start();
   watchAddress(parts);
 }
 
 /** What an earlier process left; undefined when this one cannot run with its ledger, which ends it. */
-async function readKept({ environment, clock, telemetry, ledger, lifecycle, ending }: StartParts): Promise<Kept | undefined> {
+async function readKept({
+  environment,
+  clock,
+  telemetry,
+  ledger,
+  lifecycle,
+  ending,
+}: StartParts): Promise<Kept | undefined> {
   try {
     return await untilReachable({ clock, telemetry, signal: lifecycle.over }, () =>
       readLedger(ledger, telemetry, clock.wall(), userIdOf(environment.DISCORD_TOKEN)),

@@ -1,0 +1,217 @@
+// Follows the ledger's plan to another number of shards: a new set beside the old, handling moved over, the old one finished.
+
+import type { Clock } from "../clock.ts";
+import { createEventClaims } from "../ledger/eventClaims.ts";
+import type { Ledger } from "../ledger/ledger.ts";
+import { LedgerError } from "../ledger/ledgerError.ts";
+import { createMemoryLedger } from "../ledger/memory.ts";
+import { APART_MS, advance, type Progress, type ReshardStep, type ShardPlan, stepsUpTo } from "../ledger/shardPlan.ts";
+import type { Telemetry } from "../telemetry/telemetry.ts";
+import type { Lifecycle } from "./lifecycle.ts";
+import type { Handling, ShardSet } from "./shardSet.ts";
+
+// A read costs an eighth of a millionth of a dollar: looked at like this a task's cost a cent a month.
+const LOOK_MS = 15_000;
+const LOOK_MEANWHILE_MS = 1_000;
+// An IDENTIFY of the old set may have gone just before; the two sets' windows know nothing of each other.
+const IDENTIFY_APART_MS = 6_000;
+// What waits for its handler is shed after 5 min (shardSet.ts); a minute more is for one that runs.
+const FINISH_MS = 360_000;
+
+export interface ReshardingParts {
+  readonly clock: Clock;
+  readonly telemetry: Telemetry;
+  readonly ledger: Ledger;
+  readonly lifecycle: Lifecycle;
+  leading(): ShardSet;
+  /** Makes a set of so many shards, which leads from `lead` on. `failed`: Discord refuses it, and it has stopped. */
+  make(count: number, failed: (why: string) => void): { readonly set: ShardSet; lead(): void };
+}
+
+export interface Resharding {
+  start(): void;
+  /** Ends the set that does not lead. `late` aborts what its handlers still do. */
+  stop(keepSessions: boolean, late: AbortSignal): Promise<void>;
+}
+
+interface Move {
+  readonly from: number;
+  readonly to: number;
+  readonly old: ShardSet;
+  readonly next: ShardSet;
+  lead(): void;
+  /** The last that was carried out here. */
+  step: ReshardStep;
+  /** The old set has finished here. */
+  closed: boolean;
+  settlesAt: number | undefined;
+}
+
+export function createResharding(parts: ReshardingParts): Resharding {
+  const { clock, telemetry, ledger, lifecycle } = parts;
+  // Where one process has all shards, nobody else asks for its claims.
+  const values = ledger.shared === undefined ? createMemoryLedger().values : ledger.values;
+  let move: Move | undefined;
+  // Since when every task has been where the plan wants it.
+  let complete: { readonly version: string | undefined; readonly since: number } | undefined;
+
+  const claiming = (count: number, unanswered: boolean): Handling => ({
+    claims: createEventClaims({ clock, values, set: String(count) }),
+    unanswered,
+  });
+
+  const tell = ({ from, to }: Pick<Move, "from" | "to">, step: string): void =>
+    telemetry.event("reshard.step", { from, to, step });
+
+  const fail = async (from: number, to: number, why: string): Promise<void> => {
+    telemetry.log("error", `the new set of ${to} shards is given up: ${why}`);
+    const { plan, version } = await ledger.shardPlans.read();
+    if (plan?.next?.count === to && plan.next.step === "opening") {
+      await ledger.shardPlans.write({ count: from }, version);
+    }
+  };
+
+  const begin = async (from: number, to: number): Promise<Move> => {
+    const old = parts.leading();
+    const { set: next, lead } = parts.make(to, (why) => void fail(from, to, why).catch(unreachable));
+    next.handle("none");
+    const fleet = next.shards.open([], undefined, IDENTIFY_APART_MS);
+    await next.sharing?.join();
+    fleet.start();
+    next.sharing?.start();
+    if (next.sharing !== undefined) next.checkpoint.start();
+    tell({ from, to }, "opening");
+    return { from, to, old, next, lead, step: "opening", closed: false, settlesAt: undefined };
+  };
+
+  /** The old set takes nothing new in, finishes what it has begun, and is no more. */
+  const close = async ({ old }: Move, late: AbortSignal): Promise<void> => {
+    old.checkpoint.stop();
+    void old.sharing?.leave();
+    await old.shards.fleet()?.stop({ keepSessions: false });
+    await old.dispatcher.drained(late).catch(() => {});
+    if (old.sharing === undefined) return;
+    await old.checkpoint.forget();
+    await old.sharing.end();
+  };
+
+  const closeInTime = async (of: Move): Promise<void> => {
+    const late = new AbortController();
+    const cancel = clock.schedule(FINISH_MS, () => late.abort(new Error("the old set had its time to finish")));
+    await close(of, AbortSignal.any([late.signal, lifecycle.finished]));
+    cancel();
+    of.closed = true;
+  };
+
+  const carryOut = (of: Move, step: ReshardStep): void => {
+    if (step === "claiming") of.old.handle(claiming(of.from, true));
+    if (step === "both") of.next.handle(claiming(of.to, false));
+    if (step === "closing") {
+      of.lead();
+      if (of.next.sharing === undefined) of.next.checkpoint.start();
+      void of.next.checkpoint.write();
+      void closeInTime(of);
+    }
+    of.step = step;
+    tell(of, step);
+  };
+
+  /** The plan has no other number any more. */
+  const settle = async (of: Move, { count }: ShardPlan): Promise<void> => {
+    if (count !== of.to) {
+      of.old.handle("all");
+      move = undefined;
+      tell(of, "given up");
+      await of.next.shards.fleet()?.stop({ keepSessions: false });
+      of.next.checkpoint.stop();
+      await of.next.sharing?.end();
+      return;
+    }
+    if (!of.closed) return;
+    of.settlesAt ??= clock.now() + APART_MS;
+    if (clock.now() < of.settlesAt) return;
+    of.next.handle("all");
+    of.next.sharing?.say(undefined, undefined);
+    move = undefined;
+    tell(of, "done");
+  };
+
+  const follow = async (plan: ShardPlan): Promise<void> => {
+    const { count: from, next } = plan;
+    if (next === undefined) {
+      if (move !== undefined) await settle(move, plan);
+      return;
+    }
+    // Whoever has begun while the old set closes has the new one alone.
+    if (move === undefined && countOf(parts.leading()) === next.count) return;
+    move ??= await begin(from, next.count);
+    for (const step of stepsUpTo(next.step, move.step)) carryOut(move, step);
+    const { old, next: set, step, closed } = move;
+    set.sharing?.say(step, set.shards.fleet()?.status().ready ?? 0);
+    if (!closed) old.sharing?.say(step, undefined);
+  };
+
+  const seen = ({ count }: ShardPlan, { next, step, closed }: Move): Progress => {
+    if (next.sharing === undefined) {
+      const ready = next.shards.fleet()?.status().ready ?? 0;
+      return { ready, old: closed ? [] : [step], next: [step], finishing: 0 };
+    }
+    const tasks = next.sharing
+      .tasks()
+      .map(({ record: { state, set } }) => ({ state, count: set?.count ?? count, set }));
+    const active = tasks.filter(({ state }) => state === "active");
+    const old = active.filter((task) => task.count === count);
+    const ofNext = active.filter((task) => task.count !== count);
+    return {
+      ready: ofNext.reduce((sum, { set }) => sum + (set?.ready ?? 0), 0),
+      old: old.map(({ set }) => set?.step),
+      next: ofNext.map(({ set }) => set?.step),
+      finishing: tasks.filter((task) => task.state === "draining" && task.count === count).length,
+    };
+  };
+
+  /** One look at the plan, and what follows from it. */
+  const turn = async (): Promise<void> => {
+    const { plan, version } = await ledger.shardPlans.read();
+    if (plan === undefined) return;
+    await follow(plan);
+    const later = move && advance(plan, seen(plan, move));
+    if (later === undefined) complete = undefined;
+    else if (complete === undefined || complete.version !== version) complete = { version, since: clock.now() };
+    else if (clock.now() - complete.since >= APART_MS) await ledger.shardPlans.write(later, version);
+  };
+
+  const unreachable = (error: unknown): void => {
+    // It is said elsewhere, by whoever writes.
+    if (!(error instanceof LedgerError)) throw error;
+  };
+
+  const run = async (): Promise<void> => {
+    while (!lifecycle.over.aborted) {
+      await turn().catch(unreachable);
+      await clock.sleep(move === undefined ? LOOK_MS : LOOK_MEANWHILE_MS, lifecycle.over).catch(() => {});
+    }
+  };
+
+  return {
+    start: () => void run(),
+    async stop(keepSessions, late) {
+      if (move === undefined) return;
+      const { next, step } = move;
+      if (step === "closing") return close(move, late);
+      const keeps = keepSessions && next.sharing !== undefined;
+      next.checkpoint.stop();
+      if (keeps) {
+        next.dispatcher.stopStarting();
+        void next.sharing?.leave();
+      }
+      await next.shards.fleet()?.stop({ keepSessions: keeps });
+      await next.dispatcher.drained(late).catch(() => {});
+      if (keeps) await next.checkpoint.write();
+      await next.sharing?.end();
+    },
+  };
+}
+
+const countOf = ({ sharing, shards }: ShardSet): number | undefined =>
+  sharing === undefined ? (shards.fleet()?.status().shardCount ?? undefined) : sharing.shardCount();

@@ -1,0 +1,91 @@
+// Another number of shards beside the running ones: no event lost, none handled twice, and as many IDENTIFYs as new shards.
+
+import path from "node:path";
+import { setTimeout as realMilliseconds } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect } from "vitest";
+import { createFileLedger } from "../../bot/ledger/file.ts";
+import type { ShardPlans } from "../../bot/ledger/ledger.ts";
+import { startTables, type Tables } from "../bot/ledger/table.ts";
+import { type FaceBot, promise, say, timesHandled, type World } from "../face/world.ts";
+import { plansOnTable } from "./plans.ts";
+
+let tables: Tables;
+beforeAll(async () => {
+  tables = await startTables();
+});
+afterAll(() => tables.close());
+
+const FROM = 2;
+const TO = 3;
+// Six servers lie on different shards of either set.
+const SERVERS = 6;
+const OPTIONS = { shards: FROM, guilds: SERVERS, maxConcurrency: 4, rate: 4 };
+
+const done = (bot: FaceBot): boolean => bot.events("reshard.step").some((line) => line["step"] === "done");
+
+/** Someone writes on every server in turn until told to stop; gives the messages' ids. */
+function traffic({ discord }: World): { stop(): Promise<readonly string[]> } {
+  const ids: string[] = [];
+  let over = false;
+  const run = (async () => {
+    for (let count = 0; !over; count++) {
+      ids.push(say(discord, `message ${count}`, count % SERVERS));
+      await realMilliseconds(15);
+    }
+  })();
+  return {
+    async stop() {
+      over = true;
+      await run;
+      return ids;
+    },
+  };
+}
+
+async function ask(plans: ShardPlans): Promise<void> {
+  const { version } = await plans.read();
+  expect(await plans.write({ count: FROM, next: { count: TO, step: "opening" } }, version)).toBe(true);
+}
+
+/** Every message was handled, once, by one of these. */
+async function eachOnce(ids: readonly string[], bots: readonly FaceBot[]): Promise<void> {
+  const times = () => ids.map((id) => timesHandled(bots, id));
+  await bots.at(-1)?.until("every message handled", () => times().every((count) => count > 0));
+  expect(times().filter((count) => count !== 1)).toEqual([]);
+}
+
+describe("another number of shards", () => {
+  promise("is taken on by one process while it runs, and kept by the next", OPTIONS, async (world) => {
+    const directory = path.join(world.home, "ledger");
+    const environment = { LEDGER: `file:${directory}` };
+    const bot = world.bot(environment);
+    await bot.event("bot.ready");
+    const messages = traffic(world);
+    await ask(createFileLedger(directory).shardPlans);
+    await bot.until("the move", () => done(bot));
+    await realMilliseconds(300);
+    bot.kill("SIGTERM");
+    expect(await bot.ended).toBe(0);
+    const next = world.bot(environment);
+    await next.event("bot.ready");
+    await eachOnce(await messages.stop(), [bot, next]);
+    expect(world.discord.counts.identifies).toBe(FROM + TO);
+    expect(world.discord.sessions().map(({ shardCount }) => shardCount)).toEqual(Array(TO).fill(TO));
+  });
+
+  promise("is taken on by several tasks together", OPTIONS, async (world) => {
+    const table = await tables.create();
+    const start = () => world.bot({ ...tables.environment, LEDGER: `dynamodb:${table}`, TASKS: "2" });
+    const bots = [start()];
+    await bots[0]?.event("bot.ready");
+    bots.push(start());
+    await bots[1]?.event("bot.ready");
+    const messages = traffic(world);
+    await ask(plansOnTable(tables, table));
+    for (const bot of bots) await bot.until("the move", () => done(bot));
+    await realMilliseconds(300);
+    await eachOnce(await messages.stop(), bots);
+    expect(world.discord.counts.identifies).toBe(FROM + TO);
+    expect((await plansOnTable(tables, table).read()).plan).toEqual({ count: TO });
+  });
+});
