@@ -1,29 +1,27 @@
 // The composition root: the one place where gateway, REST, ledger, telemetry and a bot module are put together.
 
+import { randomUUID } from "node:crypto";
+
 import { intentBits } from "../shared/application.ts";
 import type { Environment } from "../shared/environment.ts";
 import { createBotFace } from "./botFace.ts";
-import { createCheckpoint } from "./checkpoint.ts";
 import type { Clock, Random } from "./clock.ts";
-import type { BotDefinition } from "./defineBot.ts";
+import type { BotDefinition, Presence } from "./defineBot.ts";
 import { tunnelOpener } from "./egressProxy.ts";
-import { createDispatcher, type Dispatcher, defaultKey } from "./gateway/dispatch.ts";
+import type { Fleet } from "./gateway/fleet.ts";
 import { readyUserId, userIdOf } from "./identity.ts";
-import type { Ledger, StoredSession } from "./ledger/ledger.ts";
+import { createItemLedger } from "./ledger/itemLedger.ts";
+import type { Ledger } from "./ledger/ledger.ts";
 import { type Api, createApi } from "./runtime/api.ts";
 import { createEnding, type Ending } from "./runtime/ending.ts";
 import { createLifecycle, EXIT, type ExitCode, type Lifecycle } from "./runtime/lifecycle.ts";
 import { createRefusals, REFUSED_TOKEN } from "./runtime/refusals.ts";
-import { createShards, type Shards } from "./runtime/shards.ts";
+import { createResharding } from "./runtime/resharding.ts";
+import { createShardSet, type ShardSet } from "./runtime/shardSet.ts";
 import { start } from "./runtime/start.ts";
-import { createSharing, type Sharing } from "./sharing.ts";
 import { type BotState, describeState } from "./state.ts";
 import type { RunningTelemetry } from "./telemetry/telemetryDriver.ts";
 
-// A question that has waited for 5 min is not waited for any more; a handler of 15 min outlives its interaction's token
-// (interactions/receiving-and-responding: 15 min).
-const WAIT_DEADLINE_MS = 300_000;
-const RUN_DEADLINE_MS = 900_000;
 // A state that outlived its own deadline by a minute is our bug, and a restart is the cure.
 const STUCK_AFTER_MS = 60_000;
 // Discord closes a few sockets at any time, which says nothing about the deployment.
@@ -74,66 +72,72 @@ export function createRuntime(parts: RuntimeParts): Runtime {
     openTunnel,
     botUserId: () => userId,
     onBan(untilWall) {
-      shards.fleet()?.setRestBan(untilWall);
+      for (const fleet of fleets()) fleet.setRestBan(untilWall);
       showEdge();
-      sharing?.tell();
+      leader().sharing?.tell();
     },
     onRefusedToken: () => void ending.refuse(REFUSED_TOKEN, "new"),
   });
 
-  const dispatcher: Dispatcher = createDispatcher({
+  // What the bot module has set for all shards, for those of a set that comes up later too.
+  let presence: Presence | undefined;
+  let leading = 0;
+  const sets: ShardSet[] = [];
+
+  /** @param beside its number of shards, where another set runs already */
+  function makeSet(beside: number | undefined, refused: ((why: string) => void) | undefined): ShardSet {
+    const number = sets.length;
+    const set = createShardSet({
+      environment: beside === undefined ? environment : { ...environment, SHARD_COUNT: beside },
+      definition,
+      intents: sets[0]?.shards.intents() ?? intents,
+      clock,
+      random,
+      telemetry,
+      // Among others it is a task of its own, with a checkpoint of its own.
+      ledger:
+        beside === undefined || ledger.shared === undefined
+          ? ledger
+          : createItemLedger(ledger.shared.items, randomUUID()),
+      beside,
+      leads: () => leading === number,
+      api,
+      openTunnel,
+      handlerOf: (type) => face.handlerOf(type),
+      onDispatch,
+      onEdge: showEdge,
+      onFewerIntents: (refusal) => void refusals.remember(refusal),
+      onNoShard: (problem) => void ending.misconfigured(problem),
+      onRefusal(refusal) {
+        if (leading === number || refused === undefined) void ending.refuse(refusal, "new");
+        else refused(refusal.fix);
+      },
+    });
+    sets.push(set);
+    return set;
+  }
+
+  const first = makeSet(undefined, undefined);
+  const leader = (): ShardSet => sets[leading] ?? first;
+  const fleets = (): readonly Fleet[] => sets.flatMap(({ shards }) => shards.fleet() ?? []);
+
+  const resharding = createResharding({
     clock,
     telemetry,
-    handler: (type) => face.handlerOf(type),
-    key: (type, data, shard) => definition.key?.(type, data) ?? defaultKey(type, data, shard),
-    waitDeadlineMs: WAIT_DEADLINE_MS,
-    runDeadlineMs: RUN_DEADLINE_MS,
-    ...(ledger.shared !== undefined && {
-      mayStart: () => sharing?.mayAct() ?? true,
-      settled: () => sharing?.settled(),
-    }),
+    ledger,
+    lifecycle,
+    leading: leader,
+    make(count, failed) {
+      const number = sets.length;
+      return {
+        set: makeSet(count, failed),
+        lead() {
+          leading = number;
+          if (presence !== undefined) leader().shards.present().setPresence(presence);
+        },
+      };
+    },
   });
-
-  const sharing: Sharing | undefined =
-    ledger.shared === undefined
-      ? undefined
-      : createSharing({
-          clock,
-          telemetry,
-          ledger,
-          shared: ledger.shared,
-          dispatcher,
-          checkpoint: () => checkpoint,
-          fleet: () => shards.fleet(),
-          tasks: environment.TASKS,
-          loss: environment.LEDGER_LOSS,
-          configured: environment.SHARD_COUNT === "auto" ? undefined : environment.SHARD_COUNT,
-          recommended: () => api.recommendedShards(),
-          requests: api.requests,
-        });
-
-  const shards: Shards = createShards({
-    environment,
-    definition,
-    intents,
-    clock,
-    random,
-    telemetry,
-    api,
-    dispatcher,
-    sharing,
-    openTunnel,
-    onDispatch,
-    // What a crash loses with a session cannot be replayed, and the next would cost an IDENTIFY: it waits for no turn.
-    onNewSession: () => void checkpoint.write(),
-    onEdge: showEdge,
-    onFewerIntents: (refusal) => void refusals.remember(refusal),
-    onNoShard: (problem) => void ending.misconfigured(problem),
-    onRefusal: (refusal) => void ending.refuse(refusal, "new"),
-  });
-
-  const sessions = (): readonly StoredSession[] => sharing?.sessions() ?? shards.fleet()?.sessions() ?? [];
-  const checkpoint = createCheckpoint({ clock, ledger, telemetry, sessions });
 
   const ending = createEnding({
     environment,
@@ -142,16 +146,14 @@ export function createRuntime(parts: RuntimeParts): Runtime {
     ledger,
     lifecycle,
     api,
-    shards,
-    dispatcher,
-    sharing,
-    checkpoint,
+    leading: leader,
+    stopAside: resharding.stop,
     refusals,
   });
 
   const face = createBotFace({
     rest: {
-      request: (call) => api.client().request(call, sharing?.mayAct),
+      request: (call) => api.client().request(call, leader().sharing?.mayAct),
     },
     environment,
     clock,
@@ -161,9 +163,12 @@ export function createRuntime(parts: RuntimeParts): Runtime {
     signal: lifecycle.finished,
     handlers: definition.handlers ?? {},
     userId: () => userId,
-    intents: shards.intents,
-    setPresence: (presence, target) => shards.present().setPresence(presence, target),
-    requestGuildMembers: (query, signal) => shards.present().requestGuildMembers(query, signal),
+    intents: () => leader().shards.intents(),
+    setPresence(wanted, target) {
+      if (target.shard === undefined) presence = wanted;
+      leader().shards.present().setPresence(wanted, target);
+    },
+    requestGuildMembers: (query, signal) => leader().shards.present().requestGuildMembers(query, signal),
     status: state,
     stop: ({ keepSessions }) => void ending.drain("stop", keepSessions),
     restart() {
@@ -181,38 +186,33 @@ export function createRuntime(parts: RuntimeParts): Runtime {
     } catch (error) {
       telemetry.log("error", "the bot module's onDispatch threw", { error: String(error), type });
     }
-    dispatcher.dispatch(shard, sequence, type, data);
     // The shard itself turns ready after the dispatch that tells so.
     if (!wasReady && (type === "READY" || type === "RESUMED")) queueMicrotask(noteReady);
   }
 
   function noteReady(): void {
-    const status = shards.fleet()?.status();
+    const status = leader().shards.fleet()?.status();
     if (wasReady || status === undefined || status.readyShare < 1) return;
     wasReady = true;
     telemetry.event("bot.ready", { shards: status.ready, tookMs: Math.round(clock.now() - lifecycle.startedAt) });
   }
 
   function showEdge(): void {
-    const banned = [api.client().status().edge.state, shards.fleet()?.status().edge.state].includes("banned");
+    const edges = [api.client().status().edge, ...fleets().map((fleet) => fleet.status().edge)];
+    const banned = edges.some((edge) => edge.state === "banned");
     telemetry.level("EdgeBanned", banned ? 1 : 0);
   }
 
   function live(): boolean {
     if (lifecycle.phase().phase === "preflight") return false;
-    const stuck = shards
-      .fleet()
-      ?.status()
-      .shards.some(({ deadline }) => {
-        return deadline !== null && clock.wall() - Date.parse(deadline) > STUCK_AFTER_MS;
-      });
-    return stuck !== true;
+    const shards = fleets().flatMap((fleet) => fleet.status().shards);
+    return !shards.some(({ deadline }) => deadline !== null && clock.wall() - Date.parse(deadline) > STUCK_AFTER_MS);
   }
 
   function state(): BotState {
     return describeState({
       phase: lifecycle.phase(),
-      fleet: shards.fleet()?.status(),
+      fleet: leader().shards.fleet()?.status(),
       rest: api.client().status(),
       metrics: telemetry.totals(),
       now: clock.wall(),
@@ -231,10 +231,8 @@ export function createRuntime(parts: RuntimeParts): Runtime {
         ledger,
         lifecycle,
         api,
-        shards,
-        dispatcher,
-        sharing,
-        checkpoint,
+        set: first,
+        resharding,
         refusals,
         ending,
       }),
@@ -243,7 +241,8 @@ export function createRuntime(parts: RuntimeParts): Runtime {
     abandon: () => lifecycle.finish(EXIT.asked),
     restarts: () => restarts,
     live,
-    ready: () => lifecycle.phase().phase === "running" && (shards.fleet()?.status().readyShare ?? 0) >= READY_SHARE,
+    ready: () =>
+      lifecycle.phase().phase === "running" && (leader().shards.fleet()?.status().readyShare ?? 0) >= READY_SHARE,
     state,
   };
 }
