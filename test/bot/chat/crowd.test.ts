@@ -1,6 +1,7 @@
 // A thousand users at once: every question answered once or refused once, in order, without a 429, also over a kill.
 
 import { describe, expect } from "vitest";
+import { type Asked, allReplies, createCrowd, type Reply, repliesIn } from "../../crowd.ts";
 import type { SimulatedDiscord } from "../../discord/index.ts";
 import { type FaceBot, promise, type World } from "../../face/world.ts";
 import { type SimulatedUpstream, startSimulatedUpstream } from "../../upstream/index.ts";
@@ -8,85 +9,6 @@ import { type SimulatedUpstream, startSimulatedUpstream } from "../../upstream/i
 const KEY = "hf_the_only_key_1";
 const SERVERS = 4;
 const CHANNELS = 6;
-const USERS = 1_000;
-
-/** The same numbers for the same seed, in [0, 1) (a linear congruential generator, Numerical Recipes' constants). */
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state * 1_664_525 + 1_013_904_223) % 2 ** 32;
-    return state / 2 ** 32;
-  };
-}
-
-interface Asked {
-  readonly id: string;
-  readonly number: number;
-  readonly channelId: string;
-}
-
-interface Crowd {
-  /** Questions that must be answered or refused, in order. */
-  readonly asked: readonly Asked[];
-  /** Everything else that was written: nothing of it may get an answer. */
-  readonly silent: ReadonlySet<string>;
-  write(count: number): void;
-}
-
-/** Members of several servers who write what people write, in a mix that the seed decides. */
-function crowdIn(discord: SimulatedDiscord, seed: number): Crowd {
-  const random = seeded(seed);
-  const pick = <Item>(items: readonly Item[]): Item => items[Math.floor(random() * items.length)] as Item;
-  const guilds = [...discord.world.guilds.values()];
-  const users = Array.from({ length: USERS }, () => discord.world.addUser().id);
-  const asked: Asked[] = [];
-  const silent = new Set<string>();
-  let number = 0;
-  const say = (content: string, mentionsBot: boolean): { id: string; channelId: string } => {
-    const guild = pick(guilds);
-    const channelId = pick(guild.channels).id;
-    const message = { guildId: guild.id, channelId, authorId: pick(users), content, mentionsBot };
-    return { id: discord.sendMessage(message), channelId };
-  };
-  const question = (content: (number: number) => string): void => {
-    number++;
-    asked.push({ number, ...say(content(number), true) });
-  };
-  const kinds: readonly (readonly [share: number, write: () => void])[] = [
-    [0.55, () => question((of) => `question-${of}`)],
-    [0.7, () => question((of) => `👋🏽 question-${of} <:blob:123456789012345678> https://tenor.com/view/x-gif-1`)],
-    [0.8, () => void silent.add(say("just talking", false).id)],
-    [0.9, () => void silent.add(say("$ignore what I say", true).id)],
-    [1, () => void silent.add(say("👍🎉", false).id)],
-  ];
-  return {
-    asked,
-    silent,
-    write(count) {
-      for (let index = 0; index < count; index++) {
-        const dice = random();
-        kinds.find(([share]) => dice < share)?.[1]();
-      }
-    },
-  };
-}
-
-interface Reply {
-  readonly to: string;
-  readonly content: string;
-}
-
-function repliesIn(discord: SimulatedDiscord, channelId: string): Reply[] {
-  return [...discord.world.channel(channelId).messages.values()]
-    .filter(({ author }) => author.id === discord.world.bot.id)
-    .map(({ data }) => ({
-      to: String(Object(data["message_reference"]).message_id),
-      content: String(data["content"]),
-    }));
-}
-
-const allReplies = (discord: SimulatedDiscord): Reply[] =>
-  [...discord.world.channels.keys()].flatMap((channelId) => repliesIn(discord, channelId));
 
 const isNotice = ({ content }: Reply): boolean => /So many of you|used up/.test(content);
 
@@ -143,11 +65,12 @@ describe("a crowd", () => {
     try {
       const it = bot({ BOT_MODULE: "./bot/chat/index.ts", UPSTREAM_URL: upstream.url, UPSTREAM_KEYS: KEY });
       await it.event("bot.ready");
-      const crowd = crowdIn(discord, 7);
+      const crowd = createCrowd(discord, 7);
       crowd.write(400);
       const settled = (): string[] =>
         [...eventsOf([it], "chat.answered"), ...eventsOf([it], "chat.refused")].map(String);
       await it.until("an end of each question", () => settled().length >= crowd.asked.length);
+      await discord.waitFor(() => crowd.commands.every((id) => allReplies(discord).some(({ to }) => to === id)));
       expect(settled().sort()).toEqual(crowd.asked.map(({ id }) => id).sort());
       const answered = new Set(eventsOf([it], "chat.answered"));
       const replies = Map.groupBy(allReplies(discord), ({ to }) => to);
@@ -158,6 +81,7 @@ describe("a crowd", () => {
       }
       expect(answered.size).toBeGreaterThan(crowd.asked.length / 10);
       for (const id of crowd.silent) expect(replies.get(id)).toBeUndefined();
+      for (const id of crowd.commands) expect(replies.get(id)).toHaveLength(1);
       checkOrder(discord);
       expect(discord.counts.rest.limited).toEqual({ user: 0, global: 0, shared: 0 });
       expect(
@@ -181,7 +105,7 @@ describe("a crowd", () => {
           UPSTREAM_KEYS: KEY,
           LEDGER: `file:${home}`,
         };
-        const crowd = crowdIn(discord, 11);
+        const crowd = createCrowd(discord, 11);
         let it = bot(environment);
         await it.event("bot.ready");
         const started = [it];
