@@ -8,9 +8,9 @@ import { restBenchmark } from "./rest/benchmark.ts";
 
 const USAGE = `npm run bench -- gateway|rest|handoff [--rounds N] [--quick] [--events N] [--only NAME]... [--profile FOLDER]
 
-  --rounds N        interleaved rounds whose medians are shown (5; with --quick 2)
+  --rounds N        rounds taken in turns, whose medians are shown (5; gateway 15; with --quick 2 and 5)
   --quick           fewer events and rounds: a first look in minutes
-  --events N        gateway: dispatches a run (300000; with --quick 40000)
+  --events N        gateway: dispatches of all rounds together (300000; with --quick 100000)
   --only NAME       only this client, beside the baseline; may be given again
   --deploys N       handoff: deploys for each shard count (20; with --quick 5)
   --profile FOLDER  writes a CPU profile of every measured client there
@@ -36,9 +36,8 @@ const { values, positionals } = parseArgs({
   },
 });
 
-const rounds = wholeNumber("rounds", values.rounds, values.quick ? 2 : 5);
+const rounds = (otherwise: number): number => wholeNumber("rounds", values.rounds, otherwise);
 const common = {
-  rounds,
   only: values.only,
   profile: values.profile,
   progress: (line: string) => void process.stderr.write(`${line}\n`),
@@ -53,12 +52,12 @@ if (values.help || positionals.length !== 1 || (which !== "gateway" && which !==
   process.stdout.write(await handoffBenchmark({ shardCounts: [1, 16, 64], deploys, progress: common.progress }));
 } else {
   installPeers();
-  const events = wholeNumber("events", values.events, values.quick ? 40_000 : 300_000);
+  const events = wholeNumber("events", values.events, values.quick ? 100_000 : 300_000);
   const requests = values.quick ? 4_000 : 10_000;
   const channels = values.quick ? 10_000 : 100_000;
   process.stdout.write(
     which === "gateway"
-      ? await gatewayBenchmark({ ...common, events })
-      : await restBenchmark({ ...common, requests, channels }),
+      ? await gatewayBenchmark({ ...common, events, rounds: rounds(values.quick ? 5 : 15) })
+      : await restBenchmark({ ...common, requests, channels, rounds: rounds(values.quick ? 2 : 5) }),
   );
 }

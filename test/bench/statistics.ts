@@ -39,6 +39,12 @@ export class Samples {
     return values === undefined ? undefined : median(values);
   }
 
+  /** The greatest value, or undefined without a sample. */
+  highest(key: string): number | undefined {
+    const values = this.#byKey.get(key);
+    return values === undefined ? undefined : Math.max(...values);
+  }
+
   all(key: string): readonly number[] {
     return this.#byKey.get(key) ?? [];
   }

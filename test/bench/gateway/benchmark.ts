@@ -1,204 +1,178 @@
-// The gateway benchmark: every client alone in its process against the same load server, in turns.
+// The gateway benchmark: every client beside the bare one, in all formats, on one shard and on eight; and what an idle shard weighs.
 
 import path from "node:path";
 import { peerVersion } from "../install.ts";
-import { Samples, table } from "../statistics.ts";
-import { numberOf, startWorker, type Worker } from "../worker.ts";
+import { median, Samples, table } from "../statistics.ts";
+import { startWorker } from "../worker.ts";
 import { CONTENDERS, type Contender } from "./contenders.ts";
 import { MODES, type Mode } from "./contexts.ts";
+import { type Doors, measurePair, openClient, type Setting } from "./pair.ts";
 
 export interface GatewayOptions {
+  /** Slices of a burst, each taken by the bare client too. */
   readonly rounds: number;
-  /** Dispatches measured a run, after as many as a tenth of them for warming up. */
+  /** Dispatches of a burst. */
   readonly events: number;
-  /** Names of clients; all when empty. The baseline always runs. */
+  /** Names of clients; all when empty. */
   readonly only: readonly string[];
   /** Folder for CPU profiles of the clients. */
   readonly profile: string | undefined;
   progress(line: string): void;
 }
 
-const SHARDS = [1, 8] as const;
+const SETTINGS: readonly Setting[] = MODES.flatMap((mode) => [1, 8].map((shards) => ({ mode, shards })));
 const IDLE_SHARDS = 64;
 
-/** Runs it and returns its tables as markdown. */
+/** Runs it and returns its table as markdown. */
 export async function gatewayBenchmark(options: GatewayOptions): Promise<string> {
-  const server = startWorker(path.join(import.meta.dirname, "loadServer.ts"), null);
+  const server = startWorker(path.join(import.meta.dirname, "loadServer.ts"), 2);
   try {
-    const { port } = await server.next("listening");
-    const url = `ws://127.0.0.1:${String(port)}/`;
-    const warmUp = Math.ceil(options.events / 10);
+    const { urls } = await server.next("listening");
+    const [first, second]: unknown[] = Array.isArray(urls) ? urls : [];
+    if (typeof first !== "string" || typeof second !== "string") throw new Error("the load server has no two doors");
+    const events = Math.ceil(options.events / options.rounds);
     for (const mode of MODES) {
-      options.progress(`prepares ${options.events} events, ${mode}`);
-      server.send({ kind: "prepare", mode, dispatches: options.events + warmUp });
+      options.progress(`prepares ${events * options.rounds} events, ${mode}`);
+      server.send({ kind: "prepare", mode, dispatches: events * (options.rounds + 1) });
       await server.next("prepared");
     }
-    return await measure(options, server, url, warmUp);
+    return await measure(options, { server, urls: [first, second] }, events);
   } finally {
     await server.end();
   }
 }
 
-async function measure(options: GatewayOptions, server: Worker, url: string, warmUp: number): Promise<string> {
-  const chosen = CONTENDERS.filter(
-    ({ name }, index) => index === 0 || options.only.length === 0 || options.only.includes(name),
-  );
-  const [baseline] = chosen;
-  if (baseline === undefined) throw new Error("there is no baseline");
-  const ratios = new Samples();
-  const rates = new Samples();
-  const peaks = new Samples();
-  const weights = new Samples();
-
-  for (let round = 0; round < options.rounds; round++) {
-    for (const mode of MODES) {
-      for (const shards of SHARDS) {
-        const cpu = new Map<Contender, number>();
-        // Whoever comes first in one round comes last in the next: the machine's mood hits all alike.
-        const order = chosen.filter(({ modes }) => modes.includes(mode));
-        order.push(...order.splice(0, round % order.length));
-        for (const contender of order) {
-          const run = await burst(options, server, { contender, mode, shards, url, warmUp });
-          const key = `${contender.name} ${mode} ${shards}`;
-          options.progress(
-            `round ${round + 1}: ${key}: ${run === undefined ? "failed" : `${run.cpuMs.toFixed(0)} ms CPU`}`,
-          );
-          if (run === undefined) continue;
-          cpu.set(contender, run.cpuMs);
-          rates.add(key, (options.events / run.cpuMs) * 1000);
-          peaks.add(key, run.peakBytes);
-        }
-        const reference = cpu.get(baseline);
-        if (reference === undefined) continue;
-        for (const [contender, cpuMs] of cpu) ratios.add(`${contender.name} ${mode} ${shards}`, reference / cpuMs);
-      }
-    }
-  }
-  // Memory, unlike time, comes out the same each time.
-  for (const mode of MODES) {
-    for (const contender of chosen.filter(({ modes }) => modes.includes(mode))) {
-      const bytes = await idleBytes(options, server, contender, mode, url);
-      if (bytes !== undefined) weights.add(`${contender.name} ${mode}`, bytes);
-    }
-  }
-  return report(options, chosen, { ratios, rates, peaks, weights });
-}
-
-interface Run {
-  readonly contender: Contender;
-  readonly mode: Mode;
-  readonly shards: number;
-  readonly url: string;
-  readonly warmUp: number;
-}
-
-async function burst(
-  options: GatewayOptions,
-  server: Worker,
-  { contender, mode, shards, url, warmUp }: Run,
-): Promise<{ readonly cpuMs: number; readonly peakBytes: number } | undefined> {
-  const profiled = options.profile === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${options.profile}`];
-  const argument = { client: contender.name, mode, shards, url };
-  server.send({ kind: "expect", mode });
-  const client = startWorker(path.join(import.meta.dirname, "subject.ts"), argument, profiled);
-  const send = async (dispatches: number): Promise<{ cpuMs: number; peakBytes: number }> => {
-    client.send({ kind: "count", events: dispatches * shards });
-    await client.next("counting");
-    server.send({ kind: "send", dispatches });
-    const counted = await client.next("counted");
-    return { cpuMs: numberOf(counted, "cpuMs"), peakBytes: numberOf(counted, "peakBytes") };
-  };
-  try {
-    await client.next("ready", 30_000);
-    const warm = Math.ceil(warmUp / shards);
-    await send(warm);
-    return await send(warm + Math.floor(options.events / shards));
-  } catch (error) {
-    options.progress(`${contender.name} ${mode} ${shards}: ${error instanceof Error ? error.message : String(error)}`);
-    return undefined;
-  } finally {
-    await client.end();
-    server.send({ kind: "cut" });
-  }
-}
-
-/** Heap and external bytes of each shard beyond the first, all of them idle. */
-async function idleBytes(
-  options: GatewayOptions,
-  server: Worker,
-  contender: Contender,
-  mode: Mode,
-  url: string,
-): Promise<number | undefined> {
-  const weigh = async (shards: number): Promise<number> => {
-    const argument = { client: contender.name, mode, shards, url };
-    server.send({ kind: "expect", mode });
-    const client = startWorker(path.join(import.meta.dirname, "subject.ts"), argument, ["--expose-gc"]);
-    try {
-      await client.next("ready", 60_000);
-      client.send({ kind: "weigh" });
-      return numberOf(await client.next("weighed"), "bytes");
-    } finally {
-      await client.end();
-      server.send({ kind: "cut" });
-    }
-  };
-  try {
-    const one = await weigh(1);
-    return ((await weigh(1 + IDLE_SHARDS)) - one) / IDLE_SHARDS;
-  } catch (error) {
-    options.progress(`${contender.name} ${mode}: ${error instanceof Error ? error.message : String(error)}`);
-    return undefined;
-  }
-}
+const speedKey = ({ name }: Contender, { mode, shards }: Setting): string => `${name} ${mode} ${shards}`;
+const memoryKey = ({ name }: Contender, mode: Mode): string => `${name} ${mode}`;
 
 interface Results {
+  /** Events per CPU second, of the baseline's. */
   readonly ratios: Samples;
+  /** The bare client's events per CPU second, by setting. */
   readonly rates: Samples;
+  /** Bytes. */
   readonly peaks: Samples;
+  /** Bytes of a further idle shard. */
   readonly weights: Samples;
 }
 
-const MEBIBYTE = 1024 * 1024;
-
-function report(options: GatewayOptions, chosen: readonly Contender[], results: Results): string {
-  const [baseline] = chosen;
-  const columns = MODES.flatMap((mode) => SHARDS.map((shards) => ({ mode, shards, title: `${mode}, ${shards}` })));
-  const percent = (value: number | undefined): string => (value === undefined ? "-" : `${(value * 100).toFixed(0)} %`);
-  const name = ({ name: shown, peer }: Contender): string =>
-    peer === undefined ? shown : shown.replace(peer, `${peer} ${peerVersion(peer)}`);
-  const speed = table(
-    ["events per CPU second, of the bare client's", ...columns.map(({ title }) => title)],
-    chosen.map((contender) => [
-      name(contender),
-      ...columns.map(({ mode, shards }) => {
-        const key = `${contender.name} ${mode} ${shards}`;
-        const rate = results.rates.median(key);
-        if (contender !== baseline) return percent(results.ratios.median(key));
-        return rate === undefined ? "-" : `100 % (${Math.round(rate / 1000)} k/s)`;
-      }),
-    ]),
-  );
-  const memory = table(
-    ["peak RSS in the burst, MiB", ...columns.map(({ title }) => title)],
-    chosen.map((contender) => [
-      name(contender),
-      ...columns.map(({ mode, shards }) => {
-        const peak = results.peaks.median(`${contender.name} ${mode} ${shards}`);
-        return peak === undefined ? "-" : (peak / MEBIBYTE).toFixed(0);
-      }),
-    ]),
-  );
-  const idle = table(
-    ["heap + external of a further idle shard, KiB", ...MODES],
-    chosen.map((contender) => [
-      name(contender),
-      ...MODES.map((mode) => {
-        const bytes = results.weights.median(`${contender.name} ${mode}`);
-        return bytes === undefined ? "-" : (bytes / 1024).toFixed(1);
-      }),
-    ]),
-  );
-  const how = `${options.events} dispatches of about 1 KB a run on 1 and 8 shards, ${options.rounds} rounds in turns, medians; Node ${process.version}, ${process.platform} ${process.arch}.`;
-  return `### Gateway\n\n${how}\n\n${speed}\n\n${memory}\n\n${idle}\n`;
+async function measure(options: GatewayOptions, doors: Doors, events: number): Promise<string> {
+  const bare = contenderNamed("bare");
+  const chosen = CONTENDERS.filter(({ name }) => name !== bare.name && isChosen(options, name));
+  const results: Results = {
+    ratios: new Samples(),
+    rates: new Samples(),
+    peaks: new Samples(),
+    weights: new Samples(),
+  };
+  const execArgv = options.profile === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${options.profile}`];
+  for (const setting of SETTINGS) {
+    for (const contender of chosen.filter(({ modes }) => modes.includes(setting.mode))) {
+      const baseline = contenderNamed(contender.beside ?? bare.name);
+      const key = speedKey(contender, setting);
+      try {
+        const { rounds, baselinePeakBytes, clientPeakBytes } = await measurePair(doors, setting, baseline, contender, {
+          events,
+          rounds: options.rounds,
+          execArgv,
+        });
+        const ratios = rounds.map(({ baselineMs, clientMs }) => baselineMs / clientMs);
+        results.ratios.add(key, median(ratios));
+        results.peaks.add(memoryKey(contender, setting.mode), clientPeakBytes);
+        if (baseline === bare) {
+          const rate = median(rounds.map(({ baselineMs }) => (events / baselineMs) * 1000));
+          results.rates.add(setting.mode + setting.shards, rate);
+          results.peaks.add(memoryKey(bare, setting.mode), baselinePeakBytes);
+        }
+        options.progress(`${key}: ${percent(median(ratios))} of ${baseline.name}, ${mebibytes(clientPeakBytes)} MiB`);
+      } catch (error) {
+        options.progress(`${key}: failed: ${error instanceof Error ? error.message : String(error)}`);
+      }
+    }
+  }
+  for (const mode of MODES) {
+    for (const contender of [bare, ...chosen].filter(({ weighed, modes }) => weighed && modes.includes(mode))) {
+      const bytes = await idleBytes(options, doors, contender, mode);
+      if (bytes !== undefined) results.weights.add(memoryKey(contender, mode), bytes);
+    }
+  }
+  return report(options, events, [bare, ...chosen], results);
 }
+
+function contenderNamed(wanted: string): Contender {
+  const found = CONTENDERS.find(({ name }) => name === wanted);
+  if (found === undefined) throw new Error(`there is no client called ${wanted}`);
+  return found;
+}
+
+const isChosen = ({ only }: GatewayOptions, name: string): boolean => only.length === 0 || only.includes(name);
+
+/** Heap and external bytes of each shard beyond the first, all of them idle. Memory, unlike time, comes out the same each time. */
+async function idleBytes(
+  options: GatewayOptions,
+  doors: Doors,
+  contender: Contender,
+  mode: Mode,
+): Promise<number | undefined> {
+  const weigh = async (door: 0 | 1, shards: number): Promise<number> => {
+    const client = await openClient(doors, door, contender, { mode, shards }, ["--expose-gc"]);
+    try {
+      return await client.weigh();
+    } finally {
+      await client.end();
+    }
+  };
+  try {
+    const [one, many] = await Promise.all([weigh(0, 1), weigh(1, 1 + IDLE_SHARDS)]);
+    return (many - one) / IDLE_SHARDS;
+  } catch (error) {
+    options.progress(
+      `${contender.name} ${mode}: not weighed: ${error instanceof Error ? error.message : String(error)}`,
+    );
+    return undefined;
+  }
+}
+
+const percent = (ratio: number): string => `${(ratio * 100).toFixed(0)} %`;
+const mebibytes = (bytes: number): string => (bytes / 1024 / 1024).toFixed(0);
+const kibibytes = (bytes: number): string => (bytes / 1024).toFixed(1);
+
+function report(options: GatewayOptions, events: number, shown: readonly Contender[], results: Results): string {
+  const { ratios, rates, peaks, weights } = results;
+  const row = (
+    title: string,
+    values: (contender: Contender) => number | undefined,
+    tell: (value: number) => string,
+  ) => [
+    title,
+    ...shown.map((contender) => {
+      const value = values(contender);
+      return value === undefined ? "-" : tell(value);
+    }),
+  ];
+  const speed = SETTINGS.map((setting) => {
+    const told = row(
+      `${setting.mode}, ${setting.shards === 1 ? "1 shard" : `${setting.shards} shards`}`,
+      (contender) => ratios.median(speedKey(contender, setting)),
+      percent,
+    );
+    const rate = rates.median(setting.mode + setting.shards);
+    if (rate !== undefined) told[1] = `${Math.round(rate / 1000)} k/s`;
+    return told;
+  });
+  const memory = MODES.map((mode) =>
+    row(`peak RSS, ${mode}, MiB`, (contender) => peaks.highest(memoryKey(contender, mode)), mebibytes),
+  );
+  const idle = MODES.map((mode) =>
+    row(`idle shard, ${mode}, KiB`, (contender) => weights.median(memoryKey(contender, mode)), kibibytes),
+  );
+  const how = [
+    "Events per CPU second as a share of a bare client's (ws, inflate, JSON.parse, nothing else), which runs beside each;",
+    `${events * options.rounds} dispatches of about 1 KB in ${options.rounds} slices taken in turns, medians;`,
+    `with asynchronous handlers: of a bare client that awaits one, too. Node ${process.version}, ${process.platform} ${process.arch}.`,
+  ].join("\n");
+  return `### Gateway\n\n${how}\n\n${table(["", ...shown.map(title)], [...speed, ...memory, ...idle])}\n`;
+}
+
+const title = ({ name, peer }: Contender): string =>
+  peer === undefined ? name : name.replace(peer, `${peer} ${peerVersion(peer)}`);

@@ -18,46 +18,79 @@ export interface Contender {
   readonly name: string;
   readonly peer: string | undefined;
   readonly modes: readonly Mode[];
+  /** The name of what it is measured by; by default the first of all. */
+  readonly beside?: string;
+  /** Whether its idle shards are weighed: those of another column weigh the same. */
+  readonly weighed: boolean;
   load(): Promise<Client>;
 }
 
+const AWAITING = "bare, asynchronous handlers";
+
 /** The first is what all are measured by. */
 export const CONTENDERS: readonly Contender[] = [
-  { name: "bare", peer: undefined, modes: MODES, load: async () => (await import("./clients/bare.ts")).bare },
+  {
+    name: "bare",
+    peer: undefined,
+    modes: MODES,
+    weighed: true,
+    load: async () => (await import("./clients/bare.ts")).bare({ awaits: false }),
+  },
+  {
+    name: AWAITING,
+    peer: undefined,
+    modes: MODES,
+    weighed: false,
+    load: async () => (await import("./clients/bare.ts")).bare({ awaits: true }),
+  },
   {
     name: "Mooring",
     peer: undefined,
     modes: MODES,
-    load: async () => (await import("./clients/mooring.ts")).mooring({ handlers: false }),
+    weighed: true,
+    load: async () => (await import("./clients/mooring.ts")).mooring({ handlers: "none" }),
   },
   {
-    name: "Mooring with handlers",
+    name: "Mooring, handlers",
     peer: undefined,
     modes: MODES,
-    load: async () => (await import("./clients/mooring.ts")).mooring({ handlers: true }),
+    weighed: false,
+    load: async () => (await import("./clients/mooring.ts")).mooring({ handlers: "synchronous" }),
+  },
+  {
+    name: "Mooring, asynchronous handlers",
+    peer: undefined,
+    modes: MODES,
+    beside: AWAITING,
+    weighed: false,
+    load: async () => (await import("./clients/mooring.ts")).mooring({ handlers: "asynchronous" }),
   },
   {
     name: "@discordjs/ws",
     peer: "@discordjs/ws",
     modes: ["none", "zlib-stream"],
+    weighed: true,
     load: async () => (await import("./clients/discordjs.ts")).discordjs,
   },
   {
     name: "@discordeno/gateway",
     peer: "@discordeno/gateway",
     modes: MODES,
+    weighed: true,
     load: async () => (await import("./clients/discordeno.ts")).discordeno({ preferSnakeCase: false }),
   },
   {
     name: "@discordeno/gateway, snake case",
     peer: "@discordeno/gateway",
     modes: MODES,
+    weighed: false,
     load: async () => (await import("./clients/discordeno.ts")).discordeno({ preferSnakeCase: true }),
   },
   {
     name: "oceanic.js",
     peer: "oceanic.js",
     modes: MODES,
+    weighed: true,
     load: async () => (await import("./clients/oceanic.ts")).oceanic,
   },
 ];

@@ -7,18 +7,24 @@ import { createTelemetry } from "../../../../bot/telemetry/telemetryDriver.ts";
 import { Secret } from "../../../../shared/secret.ts";
 import { type Client, CONCURRENCY, INTENTS, STARTS, TOKEN } from "../contenders.ts";
 
-/** handlers: each event also goes through the ordered handlers, as it does in the bot. */
-export const mooring = ({ handlers }: { readonly handlers: boolean }): Client => {
+/** handlers: whether each event also goes through the ordered handlers, as it does in the bot, and whether those wait. */
+export const mooring = ({ handlers }: { readonly handlers: "none" | "synchronous" | "asynchronous" }): Client => {
   return (plan) => {
     const clock = systemClock();
     const random = Math.random;
     const telemetry = createTelemetry({ clock, stack: "bench", intervalMs: 10_000, level: "info", write: () => {} });
     telemetry.start();
+    const handler =
+      handlers === "synchronous"
+        ? plan.event
+        : async (): Promise<void> => {
+            await undefined;
+            plan.event();
+          };
     const dispatcher = createDispatcher({
       clock,
       telemetry,
-      // One that returns at once, so that what is measured is the ordering and not the promises of a bot's handlers.
-      handler: () => plan.event,
+      handler: () => handler,
       waitDeadlineMs: 60_000,
       runDeadlineMs: 60_000,
     });
@@ -46,7 +52,7 @@ export const mooring = ({ handlers }: { readonly handlers: boolean }): Client =>
       storedSessions: [],
       onDispatch(shard, sequence, type, data) {
         if (type === "READY") plan.ready();
-        else if (handlers) dispatcher.dispatch(shard, sequence, type, data);
+        else if (handlers !== "none") dispatcher.dispatch(shard, sequence, type, data);
         else plan.event();
       },
       finished: () => ({ sequence: 0, finishedAbove: [], unfinished: [] }),
