@@ -9,9 +9,7 @@ import { delayUntil } from "./delay.ts";
 import type { ShardContext } from "./dialling.ts";
 import type { Compression } from "./inflate.ts";
 import { KEEP_SESSION_CODE } from "./leaving.ts";
-import { createOutbox, OutboxError } from "./outbox.ts";
-import { presenceKeeper } from "./presence.ts";
-import { dialAddress, OPCODE, readPayload } from "./protocol.ts";
+import { dialAddress, readPayload } from "./protocol.ts";
 import { initialState, reduce } from "./session.ts";
 import {
   type Effect,
@@ -22,12 +20,10 @@ import {
   type StateName,
   stateName,
 } from "./sessionState.ts";
+import { shardSender } from "./shardSender.ts";
 
 /** A destroyed socket reports its end within a turn of the event loop or two. */
 const AFTER_DESTROY_MS = 100;
-
-/** An IDENTIFY of at most 4,096 bytes carries the presence beside everything else. */
-const MOST_PRESENCE_BYTES = 3_072;
 
 /** What the fleet is to one of its shards. */
 export interface ShardPorts {
@@ -71,8 +67,17 @@ export interface Shard {
 export function createShard(context: ShardContext, stored: Session | null, ports: ShardPorts): Shard {
   const { clock, random, telemetry } = ports;
   const { shard: id } = context;
-  const outbox = createOutbox();
-  const presence = presenceKeeper();
+  const sender = shardSender({
+    clock,
+    telemetry,
+    context,
+    token: ports.token,
+    state: () => state,
+    write(text) {
+      telemetry.count("PayloadsSent");
+      connection?.send(text);
+    },
+  });
   const inputs: Input[] = [];
   // The sockets of this shard that are not gone yet: the newest, and older ones that are closing.
   const closing = new Set<Connection>();
@@ -82,10 +87,8 @@ export function createShard(context: ShardContext, stored: Session | null, ports
   let edge: EdgeRefusal | undefined;
   let closeWithinMs: number | undefined;
   let ackMs: number | null = null;
-  let beatOwed = false;
   let running = false;
   let wake: { at: number; cancel: Cancel } | undefined;
-  let flush: { at: number; cancel: Cancel } | undefined;
 
   const run = (first: Input): void => {
     if (running) {
@@ -124,11 +127,7 @@ export function createShard(context: ShardContext, stored: Session | null, ports
       closedBy: close?.by ?? null,
     });
     ports.moved(from, to);
-    if (after.kind === "ready") {
-      outbox.beatsEvery(after.heartbeat.intervalMs);
-      presence.assert();
-      pump();
-    }
+    if (after.kind === "ready") sender.ready(after.heartbeat.intervalMs);
   };
 
   /** One timer: an earlier deadline replaces it, a later one lets it fire for nothing. */
@@ -156,14 +155,14 @@ export function createShard(context: ShardContext, stored: Session | null, ports
         ports.dispatch(effect.sequence, effect.type, effect.data, effect.replayed);
         return;
       case "heartbeat":
-        sendHeartbeat(effect.sequence);
+        sender.heartbeat(effect.sequence);
         return;
       case "identify":
-        sendUrgent(identifyText());
+        sender.identify();
         return;
       case "resume":
         telemetry.count("ResumesTried");
-        sendUrgent(resumeText(effect.session));
+        sender.resume(effect.session);
         return;
       case "acknowledged":
         ackMs = effect.latencyMs;
@@ -215,8 +214,7 @@ export function createShard(context: ShardContext, stored: Session | null, ports
   const dial = (generation: number, chosen: string): void => {
     host = chosen;
     edge = undefined;
-    beatOwed = false;
-    outbox.connect();
+    sender.connect();
     telemetry.count("Dials");
     const address = dialAddress(chosen, ports.compression);
     const opened = ports.connect(
@@ -248,93 +246,17 @@ export function createShard(context: ShardContext, stored: Session | null, ports
     connection = undefined;
   };
 
-  const write = (text: string): void => {
-    telemetry.count("PayloadsSent");
-    connection?.send(text);
-  };
-
-  const sendUrgent = (text: string): void => {
-    if (outbox.urgent(clock.now())) write(text);
-  };
-
-  const sendHeartbeat = (sequence: number | null): void => {
-    beatOwed = !outbox.urgent(clock.now());
-    telemetry.observe("PayloadsPerMinute", outbox.lately(clock.now()));
-    if (beatOwed) armFlush(outbox.urgentAt(clock.now()));
-    else write(JSON.stringify({ op: OPCODE.HEARTBEAT, d: sequence }));
-  };
-
-  const identifyText = (): string => {
-    const wanted = presence.wanted();
-    const properties = { os: process.platform, browser: "mooring", device: "mooring" };
-    const data = {
-      token: ports.token(),
-      properties,
-      intents: context.intents,
-      shard: [id, context.shardCount],
-      large_threshold: 50,
-      ...(wanted === undefined ? {} : { presence: presenceData(wanted) }),
-    };
-    return JSON.stringify({ op: OPCODE.IDENTIFY, d: data });
-  };
-
-  const resumeText = (session: Session): string => {
-    const data = { token: ports.token(), session_id: session.id, seq: session.sequence };
-    return JSON.stringify({ op: OPCODE.RESUME, d: data });
-  };
-
-  /** Sends what waits and may go, and comes back when more may. */
-  const pump = (): void => {
-    const now = clock.now();
-    if (beatOwed) sendHeartbeat(state.session?.sequence ?? null);
-    if (state.kind !== "ready") return;
-    const update = presence.due(now);
-    if (update !== undefined && outbox.take(now)) {
-      presence.sent(now);
-      telemetry.count("PresenceUpdates");
-      write(JSON.stringify({ op: OPCODE.PRESENCE_UPDATE, d: presenceData(update) }));
-    }
-    for (const text of outbox.drain(now)) write(text);
-    const waits = [presence.nextAt(now), outbox.nextAt(now)].filter((at) => at !== null);
-    if (waits.length > 0) armFlush(Math.max(Math.min(...waits), outbox.roomAt(now)));
-  };
-
-  const armFlush = (at: number): void => {
-    if (flush !== undefined && flush.at <= at) return;
-    flush?.cancel();
-    const cancel = clock.schedule(delayUntil(at, clock), () => {
-      flush = undefined;
-      pump();
-    });
-    flush = { at, cancel };
-  };
-
   return {
     id,
     state: () => state,
     ackMs: () => ackMs,
     input: run,
-    setPresence(wanted) {
-      const text = JSON.stringify({ op: OPCODE.PRESENCE_UPDATE, d: presenceData(wanted) });
-      if (Buffer.byteLength(text) > MOST_PRESENCE_BYTES) {
-        throw new OutboxError(
-          "tooLarge",
-          `a presence over ${MOST_PRESENCE_BYTES} bytes does not fit into an IDENTIFY: shorten it`,
-        );
-      }
-      presence.want(wanted);
-      // Not at once: what a caller sets in one go is one update.
-      armFlush(clock.now());
-    },
-    send(op, data) {
-      outbox.offer(JSON.stringify({ op, d: data }));
-      pump();
-    },
+    setPresence: sender.setPresence,
+    send: sender.send,
     async stop(keepSession, withinMs) {
       closeWithinMs = withinMs;
       run({ kind: "stop", keepSession });
-      flush?.cancel();
-      flush = undefined;
+      sender.stop();
       for (const old of closing) old.close(KEEP_SESSION_CODE, withinMs);
       const late = Promise.withResolvers<void>();
       const cancel = clock.schedule(withinMs + AFTER_DESTROY_MS, () => late.resolve());
@@ -342,10 +264,4 @@ export function createShard(context: ShardContext, stored: Session | null, ports
       cancel();
     },
   };
-}
-
-/** All four fields, as op 3 wants them (events/gateway-events#update-presence). */
-function presenceData(presence: Presence): object {
-  const { status, activities = [], since = null, afk = false } = presence;
-  return { since, activities, status, afk };
 }
