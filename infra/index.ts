@@ -5,8 +5,8 @@ import * as pulumi from "@pulumi/pulumi";
 import { inviteUrl } from "../shared/application.ts";
 import { Alarms } from "./alarms/alarms.ts";
 import { dashboardBody } from "./alarms/dashboard.ts";
-import { eventRules, platformRules } from "./alarms/platformRules.ts";
-import { botRules, COMPOSITE_RULES, metricsIntervalMs } from "./alarms/rules.ts";
+import { COMPOSITE_RULES } from "./alarms/rules.ts";
+import { stackRules } from "./alarms/stackRules.ts";
 import { BotLog } from "./botLog.ts";
 import { DiscordChannel } from "./discordChannel.ts";
 import { FlowLogs } from "./flowLogs.ts";
@@ -52,21 +52,13 @@ export default async function mooring() {
     zone: nat.zone,
     id: nat.kind === "gateway" ? nat.natGatewayId : nat.instanceId,
   }));
-  const rules = [
-    ...botRules({
-      ...settings,
-      hasUpstream: secrets.upstreamKeys !== undefined,
-      asksForContent: settings.variables.CHAT_CHANNELS !== undefined,
-      metricsIntervalMs: metricsIntervalMs(settings.variables),
-    }),
-    ...platformRules<pulumi.Output<string>>({
-      name,
-      logGroup: logGroupName,
-      nats,
-      undelivered: paging.undelivered?.name,
-    }),
-    ...eventRules(name),
-  ];
+  const rules = stackRules<pulumi.Output<string>>({
+    ...settings,
+    hasUpstream: secrets.upstreamKeys !== undefined,
+    logGroup: logGroupName,
+    nats,
+    undelivered: paging.undelivered?.name,
+  });
   const alarms = new Alarms(name, {
     name,
     rules,

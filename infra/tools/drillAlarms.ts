@@ -7,8 +7,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { CloudWatchClient, DescribeAlarmsCommand, SetAlarmStateCommand } from "@aws-sdk/client-cloudwatch";
 import { ListSubscriptionsByTopicCommand, SNSClient } from "@aws-sdk/client-sns";
-import { eventRules, platformRules } from "../alarms/platformRules.ts";
-import { botRules, COMPOSITE_RULES, metricsIntervalMs } from "../alarms/rules.ts";
+import { COMPOSITE_RULES } from "../alarms/rules.ts";
+import { stackRules } from "../alarms/stackRules.ts";
 import { type DrillPorts, type DrillRecord, drill, drillTargets, type LiveAlarm, targetTable } from "./drill.ts";
 import { REPOSITORY_ROOT, readStackFile, runTool, type StackFile, ToolError } from "./tool.ts";
 
@@ -19,18 +19,16 @@ function targetsOf(stack: StackFile) {
   const kind = stack.value("natMode");
   const nats = stack.value("natZones").map((zone) => ({ kind, zone, id: "" }));
   const { name } = stack;
-  const rules = [
-    ...botRules({
-      name,
-      shardCount: stack.value("shardCount"),
-      hasUpstream: stack.hasSecret("upstreamKeys"),
-      asksForContent: stack.value("variables").CHAT_CHANNELS !== undefined,
-      tasks: stack.value("tasks"),
-      metricsIntervalMs: metricsIntervalMs(stack.value("variables")),
-    }),
-    ...platformRules<string>({ name, logGroup: "", nats, undelivered: stack.hasSecret("pagerUrl") ? "" : undefined }),
-    ...eventRules(name),
-  ];
+  const rules = stackRules<string>({
+    name,
+    shardCount: stack.value("shardCount"),
+    tasks: stack.value("tasks"),
+    variables: stack.value("variables"),
+    hasUpstream: stack.hasSecret("upstreamKeys"),
+    logGroup: "",
+    nats,
+    undelivered: stack.hasSecret("pagerUrl") ? "" : undefined,
+  });
   return drillTargets(name, rules, COMPOSITE_RULES);
 }
 

@@ -3,9 +3,9 @@
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { eventRules, platformRules } from "../../infra/alarms/platformRules.ts";
 import { raisingParts } from "../../infra/alarms/rule.ts";
-import { botRules, COMPOSITE_RULES } from "../../infra/alarms/rules.ts";
+import { COMPOSITE_RULES } from "../../infra/alarms/rules.ts";
+import { stackRules } from "../../infra/alarms/stackRules.ts";
 import {
   type DrillPorts,
   type DrillTarget,
@@ -20,23 +20,16 @@ import { virtualClock } from "../virtualClock.ts";
 import { REPOSITORY_ROOT } from "./stackFile.ts";
 
 const NAME = "mooring-prod";
-const rules = [
-  ...botRules({
-    name: NAME,
-    shardCount: "auto",
-    hasUpstream: true,
-    asksForContent: true,
-    tasks: 3,
-    metricsIntervalMs: 10_000,
-  }),
-  ...platformRules<string>({
-    name: NAME,
-    logGroup: "log",
-    nats: [{ kind: "gateway", zone: "a", id: "nat-1" }],
-    undelivered: "queue",
-  }),
-  ...eventRules(NAME),
-];
+const rules = stackRules<string>({
+  name: NAME,
+  shardCount: "auto",
+  tasks: 3,
+  variables: { CHAT_CHANNELS: "100000000000000001" },
+  hasUpstream: true,
+  logGroup: "log",
+  nats: [{ kind: "gateway", zone: "a", id: "nat-1" }],
+  undelivered: "queue",
+});
 const targets = drillTargets(NAME, rules, COMPOSITE_RULES);
 
 describe("drillTargets", () => {
