@@ -8,38 +8,38 @@ import type { Presence } from "../defineBot.ts";
  */
 const GAP_MS = 5_000;
 
-export interface PresenceKeeper {
-  want(presence: Presence): void;
+export class PresenceKeeper {
+  #wanted: Presence | undefined;
+  #pending = false;
+  #next = Number.NEGATIVE_INFINITY;
+
+  want(presence: Presence): void {
+    this.#pending ||= JSON.stringify(presence) !== JSON.stringify(this.#wanted);
+    this.#wanted = presence;
+  }
+
   /** What an IDENTIFY carries; undefined: nothing was ever wished for. */
-  wanted(): Presence | undefined;
+  wanted(): Presence | undefined {
+    return this.#wanted;
+  }
+
   /** A session is ready: assert the presence again, for it may have been lost on the way. */
-  assert(): void;
+  assert(): void {
+    this.#pending = this.#wanted !== undefined;
+  }
+
   /** The update to send now; it is not counted until `sent`. */
-  due(now: number): Presence | undefined;
-  sent(now: number): void;
+  due(now: number): Presence | undefined {
+    return this.#pending && this.#next <= now ? this.#wanted : undefined;
+  }
+
+  sent(now: number): void {
+    this.#pending = false;
+    this.#next = now + GAP_MS;
+  }
+
   /** When the next update may go; null: none waits. */
-  nextAt(now: number): number | null;
-}
-
-export function presenceKeeper(): PresenceKeeper {
-  let desired: Presence | undefined;
-  let pending = false;
-  let next = Number.NEGATIVE_INFINITY;
-
-  return {
-    want(presence) {
-      pending ||= JSON.stringify(presence) !== JSON.stringify(desired);
-      desired = presence;
-    },
-    wanted: () => desired,
-    assert() {
-      pending = desired !== undefined;
-    },
-    due: (now) => (pending && next <= now ? desired : undefined),
-    sent(now) {
-      pending = false;
-      next = now + GAP_MS;
-    },
-    nextAt: (now) => (pending ? Math.max(now, next) : null),
-  };
+  nextAt(now: number): number | null {
+    return this.#pending ? Math.max(now, this.#next) : null;
+  }
 }

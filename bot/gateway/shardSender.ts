@@ -5,8 +5,8 @@ import type { Presence } from "../defineBot.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import { delayUntil } from "./delay.ts";
 import type { ShardContext } from "./dialling.ts";
-import { createOutbox, OutboxError } from "./outbox.ts";
-import { presenceKeeper } from "./presence.ts";
+import { Outbox, OutboxError } from "./outbox.ts";
+import { PresenceKeeper } from "./presence.ts";
 import { OPCODE } from "./protocol.ts";
 import type { Session, ShardState } from "./sessionState.ts";
 
@@ -40,8 +40,8 @@ export interface ShardSender {
 }
 
 export function shardSender({ clock, telemetry, context, token, state, write }: ShardSenderParts): ShardSender {
-  const outbox = createOutbox();
-  const presence = presenceKeeper();
+  const outbox = new Outbox();
+  const presence = new PresenceKeeper();
   let beatOwed = false;
   let flush: { at: number; cancel: Cancel } | undefined;
 

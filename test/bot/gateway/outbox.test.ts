@@ -2,8 +2,8 @@
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { createOutbox } from "../../../bot/gateway/outbox.ts";
-import { presenceKeeper } from "../../../bot/gateway/presence.ts";
+import { Outbox } from "../../../bot/gateway/outbox.ts";
+import { PresenceKeeper } from "../../../bot/gateway/presence.ts";
 
 const most = (times: readonly number[], windowMs: number): number =>
   Math.max(0, ...times.map((from) => times.filter((at) => at >= from && at < from + windowMs).length));
@@ -20,7 +20,7 @@ describe("the outbox", () => {
     );
     fc.assert(
       fc.property(steps, (given) => {
-        const outbox = createOutbox();
+        const outbox = new Outbox();
         const all: number[] = [];
         const normal: string[] = [];
         const offered: string[] = [];
@@ -44,7 +44,7 @@ describe("the outbox", () => {
   });
 
   /** Sends whatever may go, when it may go; the times. */
-  const sendAll = (outbox: ReturnType<typeof createOutbox>, untilMs: number): number[] => {
+  const sendAll = (outbox: Outbox, untilMs: number): number[] => {
     const times: number[] = [];
     for (let now = 0; now < untilMs; now = Math.ceil(outbox.nextAt(now) ?? untilMs)) {
       for (const _ of outbox.drain(now)) times.push(now);
@@ -53,7 +53,7 @@ describe("the outbox", () => {
   };
 
   it("sends 30 at once and the rest spread out, and keeps room for three urgent ones", () => {
-    const outbox = createOutbox();
+    const outbox = new Outbox();
     for (let number = 0; number < 500; number++) outbox.offer(String(number));
     const times = sendAll(outbox, 60_000);
     expect(times.filter((at) => at === 0)).toHaveLength(30);
@@ -62,7 +62,7 @@ describe("the outbox", () => {
   });
 
   it("stays within Discord's limit when the network holds the first payloads up for four seconds", () => {
-    const outbox = createOutbox();
+    const outbox = new Outbox();
     for (let number = 0; number < 900; number++) outbox.offer(String(number));
     const arrivals = sendAll(outbox, 300_000).map((at) => Math.max(at, 4_000));
     expect(most(arrivals, 60_000)).toBeLessThanOrEqual(120);
@@ -75,7 +75,7 @@ describe("the outbox", () => {
     [1_000, 52],
     [1, 1],
   ])("keeps room for beats every %i ms: %i payloads go", (intervalMs, payloads) => {
-    const outbox = createOutbox();
+    const outbox = new Outbox();
     outbox.beatsEvery(intervalMs);
     for (let number = 0; number < 500; number++) outbox.offer("x");
     const times = sendAll(outbox, 300_000);
@@ -84,7 +84,7 @@ describe("the outbox", () => {
   });
 
   it("counts anew on a new connection", () => {
-    const outbox = createOutbox();
+    const outbox = new Outbox();
     for (let number = 0; number < 45; number++) outbox.offer(String(number));
     expect(outbox.drain(0)).toHaveLength(30);
     outbox.connect();
@@ -92,7 +92,7 @@ describe("the outbox", () => {
   });
 
   it("refuses what is too large or too much, naming the limit", () => {
-    const outbox = createOutbox();
+    const outbox = new Outbox();
     expect(() => outbox.offer("x".repeat(4_096))).not.toThrow();
     expect(() => outbox.offer(`${"x".repeat(4_094)}ä2`)).toThrow(expect.objectContaining({ kind: "tooLarge" }));
     for (let number = 1; number < 1_000; number++) outbox.offer("x");
@@ -104,7 +104,7 @@ describe("the presence", () => {
   it("goes out at most 5 times in 20 s, the newest wish last", () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 0, max: 8_000 }), { minLength: 1, maxLength: 60 }), (waits) => {
-        const keeper = presenceKeeper();
+        const keeper = new PresenceKeeper();
         const times: number[] = [];
         let shown = "";
         let now = 0;
@@ -136,7 +136,7 @@ describe("the presence", () => {
   });
 
   it("is asserted again after READY, and the same wish twice is sent once", () => {
-    const keeper = presenceKeeper();
+    const keeper = new PresenceKeeper();
     keeper.assert();
     expect(keeper.due(0)).toBeUndefined();
     keeper.want({ status: "idle" });
@@ -154,7 +154,7 @@ describe("an outbox that says when it will send", () => {
     const instant = fc.double({ min: 0, max: 1e10, noNaN: true });
     fc.assert(
       fc.property(instant, fc.double({ min: 0.01, max: 3, noNaN: true }), (from, stepMs) => {
-        const outbox = createOutbox();
+        const outbox = new Outbox();
         outbox.connect();
         for (let payload = 0; payload < 300; payload++) outbox.offer("{}");
         let now = from;
