@@ -109,15 +109,20 @@ export function leaseTable({ id, tasks: desired }: LeaseOptions): LeaseTable {
     place < 0 ? 0 : Math.floor(shardCount / sharers) + (place < shardCount % sharers ? 1 : 0);
 
   const freeShards = (): Claim[] => {
-    const alive = new Map(
-      tasks.filter(({ record }) => record.state === "active").map((task) => [task.id, task.record.rank]),
-    );
+    const known = new Map(tasks.map((task) => [task.id, task.record]));
+    /** Whether who took a shard, being in that term, may have it still. */
+    const may = (owner: string, term: number): boolean => {
+      const record = known.get(owner);
+      if (record !== undefined && record.rank >= term) return record.state === "active" && record.rank === term;
+      // It has joined since the tasks were read, or was cleared away long ago: the next look tells.
+      return lookedAt <= shardsReadAt;
+    };
     const free: Claim[] = [];
     for (let shard = 0; shard < shardCount; shard++) {
       const lease = leases.get(shard);
       // What is this task's own and not held is a claim whose answer was lost, or was let go without a word.
       const { owner = null, term = 0 } = lease ?? {};
-      const taken = owner !== null && owner !== id && alive.get(owner) === term;
+      const taken = owner !== null && owner !== id && may(owner, term);
       if (taken || held.has(shard)) continue;
       free.push({ shard, expected: lease?.fence, from: lease?.owner ?? lease?.from ?? null });
     }

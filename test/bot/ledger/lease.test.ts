@@ -48,13 +48,23 @@ describe("shares", () => {
     ["beyond the number of tasks, none", [task("other", 1), task("me", 2)], [], 1, 0],
     ["of a draining task, all of them", [task("other", 1, { state: "draining" }), task("me", 2)], ["other"], 1, 8],
     ["of a dead task, all of them", [task("other", 1, { state: "dead" }), task("me", 2)], ["other"], 1, 8],
-    ["of a task whose item is gone, all of them", [task("me", 2)], ["other"], 1, 8],
     ["of a living task, none", [task("other", 1), task("me", 2)], ["other"], 2, 0],
     ["of a task that died and joined again, all of them", [task("me", 2), task("other", 3)], ["other"], 1, 8],
     ["not held and yet its own, as after a lost answer", [task("me", 2)], ["me"], 1, 8],
   ] as const)("%s", (_what, tasks, owners, desired, claims) => {
     const leases = owners.flatMap((owner) => Array.from({ length: 8 }, (_, shard) => owned(shard, owner)));
     expect(table(tasks, leases, desired).step().claim).toHaveLength(claims);
+  });
+
+  it.each([
+    ["has joined since the tasks were read", []],
+    ["has been dead and joined again since the tasks were read", [task("other", 0, { state: "dead" })]],
+  ] as const)("of a task that %s, none before another look", (_what, others) => {
+    const leases = Array.from({ length: 8 }, (_, shard) => owned(shard, "other"));
+    const made = table([...others, task("me", 2)], leases);
+    expect(made.step().claim).toEqual([]);
+    made.tasksRead([...others, task("me", 2)], 150, 160);
+    expect(made.step().claim).toHaveLength(8);
   });
 
   it("asks for what others hold beyond theirs, and takes it only once it is free", () => {

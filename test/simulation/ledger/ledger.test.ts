@@ -26,8 +26,8 @@ describe.each(CASES)("$tasks tasks, $shards shards, $loss", (options) => {
     expect(history.shares.reduce((sum, share) => sum + share, 0)).toBe(shards);
     expect(most - least).toBeLessThanOrEqual(1);
     expect(history.excesses).toEqual([]);
-    // A deal may be under way; but little is left over, and nobody has none.
-    expect(history.perSecond.reduce((sum, share) => sum + share, 0)).toBeGreaterThan(LIMIT * 0.7);
+    // A deal may be under way, in which a share goes before another comes; nobody has none.
+    expect(history.perSecond.reduce((sum, share) => sum + share, 0)).toBeGreaterThan(LIMIT * 0.5);
     expect(Math.min(...history.perSecond)).toBeGreaterThanOrEqual(1);
     expect(Object.keys(history.faults).length).toBeGreaterThan(2);
   });
