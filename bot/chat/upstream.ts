@@ -282,11 +282,14 @@ export function createUpstream(options: UpstreamOptions): Upstream {
 
   // Told from the start, so that what was spent before it is known though nobody asks.
   telemetry.level("UpstreamDown", 0);
-  const loading = load().then(() => void look());
+  const started = load().then(() => void look());
+  let counted: Promise<void> | undefined;
 
   return {
     async complete(messages, signal) {
-      await loading;
+      // Once more with the first question: until this task took over, the one before it went on counting.
+      counted ??= started.then(load);
+      await counted;
       const body = requestBody(model, messages);
       let backoff = START;
       for (;;) {

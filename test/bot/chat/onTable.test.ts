@@ -32,7 +32,7 @@ describe("with LEDGER=dynamodb", () => {
           BOT_MODULE: "./bot/chat/index.ts",
           UPSTREAM_URL: upstream.url,
           UPSTREAM_KEYS: `${FIRST},${SECOND}`,
-          UPSTREAM_QUOTAS: "2 requests/hour,none",
+          UPSTREAM_QUOTAS: "3 requests/hour,none",
           DRAIN_MS: "2000",
         };
         const [here, there] = [...discord.world.guilds.values()];
@@ -55,11 +55,13 @@ describe("with LEDGER=dynamodb", () => {
         const first = say(here, "the first");
         const stop = say(there, "$stop");
         await replied(first, stop);
+        const next = bot(environment);
+        await next.event("bot.waiting");
+        const second = say(here, "while the next one waits");
+        await replied(second);
         upstream.fail({ kind: "hang" }, 1);
         const open = say(here, "the open one");
-        await discord.waitFor(() => upstream.requests.length === 2);
-        const next = bot(environment);
-        await next.event("bot.started");
+        await discord.waitFor(() => upstream.requests.length === 3);
         old.kill("SIGTERM");
         expect(await old.ended).toBe(0);
         await next.event("bot.ready");
@@ -70,10 +72,12 @@ describe("with LEDGER=dynamodb", () => {
         await replied(status);
 
         const answers = Map.groupBy(allReplies(discord), ({ to }) => to);
-        expect([first, stop, open, last, silent].map((id) => answers.get(id)?.length ?? 0)).toEqual([1, 1, 1, 1, 0]);
+        expect([first, stop, second, open, last, silent].map((id) => answers.get(id)?.length ?? 0)).toEqual([
+          1, 1, 1, 1, 1, 0,
+        ]);
         expect(answers.get(open)?.[0]?.content).toContain("the open one");
-        expect(upstream.requests.map(({ key }) => key)).toEqual([0, 0, 1, 1]);
-        expect(answers.get(status)?.[0]?.content).toMatch(/Key 1: 2 this hour, 2 this month, spent until/);
+        expect(upstream.requests.map(({ key }) => key)).toEqual([0, 0, 0, 1, 1]);
+        expect(answers.get(status)?.[0]?.content).toMatch(/Key 1: 3 this hour, 3 this month, spent until/);
         expect(discord.counts.identifies).toBe(1);
       } finally {
         await upstream.stop();
