@@ -53,16 +53,23 @@ describe("the bundled bot", () => {
   });
 
   promise(
-    "answers every message of CHAT_CHANNELS",
+    "answers every message of CHAT_CHANNELS and of their threads",
     { privilegedIntents: MESSAGE_CONTENT },
     async ({ bot, discord }) => {
       const { guildId, channelId, memberId } = placeIn(discord);
+      const thread = discord.world.addChannel(guildId, channelId).id;
+      const other = discord.world.addChannel(guildId).id;
       const it = bot({ ...CHAT, CHAT_CHANNELS: channelId });
       await it.event("bot.ready");
       expect(it.stdout()).toContain("Message Content Intent");
       const id = discord.sendMessage({ guildId, channelId, authorId: memberId, content: "no mention" });
-      await discord.waitFor(() => discord.counts.rest.messagesCreated >= 1);
+      discord.sendMessage({ guildId, channelId: other, authorId: memberId, content: "not for the bot" });
+      const within = discord.sendMessage({ guildId, channelId: thread, authorId: memberId, content: "in a thread" });
+      await discord.waitFor(() => discord.counts.rest.messagesCreated >= 2);
       expect(repliesIn(discord, channelId)).toEqual([{ to: id, content: expect.stringContaining("no mention") }]);
+      expect(repliesIn(discord, thread)).toEqual([{ to: within, content: expect.stringContaining("in a thread") }]);
+      expect(repliesIn(discord, other)).toEqual([]);
+      expect((await it.get("/state")).body["metrics"]).toMatchObject({ IntentsDropped: 0 });
     },
   );
 
@@ -76,6 +83,7 @@ describe("the bundled bot", () => {
       await it.event("bot.ready");
       expect(await it.event("intent.dropped")).toMatchObject({ intent: "MESSAGE_CONTENT", fix: expect.any(String) });
       expect(discord.counts.serverCloses).toMatchObject({ 4014: 1 });
+      await it.until("the level in a metric line", () => it.metrics().at(-1)?.["IntentsDropped"] === 1);
       discord.sendMessage({ guildId, channelId, authorId: memberId, content: "withheld" });
       const id = discord.sendMessage({ guildId, channelId, authorId: memberId, content: "mine", mentionsBot: true });
       await discord.waitFor(() => discord.counts.rest.messagesCreated >= 1);
@@ -86,6 +94,7 @@ describe("the bundled bot", () => {
       const next = bot(environment);
       await next.event("bot.ready");
       expect(next.events("session.resumed")).toHaveLength(1);
+      await next.until("the level in a metric line", () => next.metrics().at(-1)?.["IntentsDropped"] === 1);
       expect(discord.counts.serverCloses).toMatchObject({ 4014: 1 });
       next.kill("SIGTERM");
       expect(await next.ended).toBe(0);
