@@ -3,7 +3,7 @@
 import type { Agent, IncomingMessage } from "node:http";
 import { type RawData, WebSocket } from "ws";
 import type { Clock } from "../clock.ts";
-import { type Compression, createInflater, type Inflater } from "./inflate.ts";
+import { type Compression, createInflater, type Inflater, type InflaterEvents } from "./inflate.ts";
 
 /** A close handshake gets this long; then the socket is destroyed. */
 const CLOSE_MS = 5_000;
@@ -58,90 +58,106 @@ export interface ConnectionOptions {
 export type Connect = (options: ConnectionOptions, events: ConnectionEvents) => Connection;
 
 /** Dials over `ws`. */
-export const connect: Connect = (options, events) => {
-  const { address, userAgent, compression, clock } = options;
-  const socket = new WebSocket(address, {
-    headers: { "User-Agent": userAgent },
-    perMessageDeflate: false,
-    skipUTF8Validation: true,
-    agent: options.agent,
-    maxPayload: MOST_FRAME_BYTES,
-  });
-  let heard = true;
-  let edge: EdgeRefusal | undefined;
-  let refused = false;
-  let trouble = "";
-  const done = Promise.withResolvers<void>();
+export const connect: Connect = (options, events) => new SocketConnection(options, events);
 
-  const inflater: Inflater = createInflater(compression, {
-    text: (text) => {
-      if (heard) events.text(text);
-    },
-    error: (error) => {
-      if (heard) events.broken(`compressed stream is broken: ${error.message}`);
-    },
-    drained: () => {
-      if (socket.isPaused && inflater.pending() < MOST_PENDING_BYTES) socket.resume();
-    },
-  });
+class SocketConnection implements Connection, InflaterEvents {
+  readonly gone: Promise<void>;
+  readonly #clock: Clock;
+  readonly #events: ConnectionEvents;
+  readonly #socket: WebSocket;
+  readonly #inflater: Inflater;
+  #heard = true;
 
-  const holdSocket = (): void => {
-    socket.pause();
-    clock.schedule(LONGEST_PAUSE_MS, () => socket.resume());
-  };
-
-  const end = (code: number | undefined, reason: string): void => {
-    if (!heard) return;
-    heard = false;
-    inflater.close();
-    events.closed(code, reason, edge);
-  };
-
-  socket.on("open", () => {
-    if (heard) events.opened();
-  });
-  socket.on("message", (data: RawData, binary: boolean) => {
-    if (!heard || !Buffer.isBuffer(data)) return;
-    inflater.push(data, binary);
-    if (!socket.isPaused && inflater.pending() > MOST_PENDING_BYTES) holdSocket();
-  });
-  socket.on("unexpected-response", (request, response) => {
-    refused = true;
-    readRefusal(response, clock, (found) => {
-      edge = found;
-      request.destroy();
-      end(undefined, `handshake refused with HTTP ${response.statusCode ?? 0}`);
-      done.resolve();
+  constructor({ address, userAgent, compression, clock, agent }: ConnectionOptions, events: ConnectionEvents) {
+    const socket = new WebSocket(address, {
+      headers: { "User-Agent": userAgent },
+      perMessageDeflate: false,
+      skipUTF8Validation: true,
+      agent,
+      maxPayload: MOST_FRAME_BYTES,
     });
-  });
-  // ws reports the cause here and the end in `close`; without a listener Node would end the process.
-  socket.on("error", (error) => {
-    trouble = error.message;
-  });
-  socket.on("close", (code, reason) => {
-    if (refused) return;
-    // 1005: a close frame without a code. 1006: no close frame at all, never sent on the wire.
-    const sent = code === 1005 || code === 1006 ? undefined : code;
-    end(sent, reason.toString("utf8") || trouble);
-    done.resolve();
-  });
+    this.#clock = clock;
+    this.#events = events;
+    this.#socket = socket;
+    this.#inflater = createInflater(compression, this);
+    this.gone = new Promise((resolve) => this.#listen(resolve));
+  }
 
-  return {
-    send(text) {
-      if (socket.readyState === WebSocket.OPEN) socket.send(text);
-    },
-    close(code, withinMs = CLOSE_MS) {
-      heard = false;
-      inflater.close();
-      const cancel = clock.schedule(withinMs, () => socket.terminate());
-      void done.promise.then(cancel);
-      if (socket.readyState === WebSocket.CONNECTING) socket.terminate();
-      else socket.close(code);
-    },
-    behind: () => socket.isPaused || inflater.pending() > 0,
-    gone: done.promise,
-  };
-};
+  #listen(gone: () => void): void {
+    const socket = this.#socket;
+    let refused = false;
+    let trouble = "";
+    socket.on("open", () => {
+      if (this.#heard) this.#events.opened();
+    });
+    socket.on("message", (data: RawData, binary: boolean) => {
+      if (!this.#heard || !Buffer.isBuffer(data)) return;
+      this.#inflater.push(data, binary);
+      if (!socket.isPaused && this.#inflater.pending() > MOST_PENDING_BYTES) this.#holdSocket();
+    });
+    socket.on("unexpected-response", (request, response) => {
+      refused = true;
+      readRefusal(response, this.#clock, (edge) => {
+        request.destroy();
+        this.#end(undefined, `handshake refused with HTTP ${response.statusCode ?? 0}`, edge);
+        gone();
+      });
+    });
+    // ws reports the cause here and the end in `close`; without a listener Node would end the process.
+    socket.on("error", (error) => {
+      trouble = error.message;
+    });
+    socket.on("close", (code, reason) => {
+      if (refused) return;
+      // 1005: a close frame without a code. 1006: no close frame at all, never sent on the wire.
+      const sent = code === 1005 || code === 1006 ? undefined : code;
+      this.#end(sent, reason.toString("utf8") || trouble, undefined);
+      gone();
+    });
+  }
+
+  send(text: string): void {
+    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(text);
+  }
+
+  close(code: number, withinMs = CLOSE_MS): void {
+    const socket = this.#socket;
+    this.#heard = false;
+    this.#inflater.close();
+    const cancel = this.#clock.schedule(withinMs, () => socket.terminate());
+    void this.gone.then(cancel);
+    if (socket.readyState === WebSocket.CONNECTING) socket.terminate();
+    else socket.close(code);
+  }
+
+  behind(): boolean {
+    return this.#socket.isPaused || this.#inflater.pending() > 0;
+  }
+
+  text(text: string): void {
+    if (this.#heard) this.#events.text(text);
+  }
+
+  error({ message }: Error): void {
+    if (this.#heard) this.#events.broken(`compressed stream is broken: ${message}`);
+  }
+
+  drained(): void {
+    if (this.#socket.isPaused && this.#inflater.pending() < MOST_PENDING_BYTES) this.#socket.resume();
+  }
+
+  #holdSocket(): void {
+    this.#socket.pause();
+    this.#clock.schedule(LONGEST_PAUSE_MS, () => this.#socket.resume());
+  }
+
+  #end(code: number | undefined, reason: string, edge: EdgeRefusal | undefined): void {
+    if (!this.#heard) return;
+    this.#heard = false;
+    this.#inflater.close();
+    this.#events.closed(code, reason, edge);
+  }
+}
 
 /** Tells the edge's ban (429, 403, or error 1015) from any other refusal. */
 function readRefusal(response: IncomingMessage, clock: Clock, report: (edge: EdgeRefusal | undefined) => void): void {

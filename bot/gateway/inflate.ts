@@ -1,6 +1,14 @@
 // Turns a connection's frames into texts: one streaming decompression context a connection, messages strictly in order.
 
-import { constants, createInflate, createZstdDecompress, deflateSync, zstdCompressSync } from "node:zlib";
+import {
+  constants,
+  createInflate,
+  createZstdDecompress,
+  deflateSync,
+  type Inflate,
+  type ZstdDecompress,
+  zstdCompressSync,
+} from "node:zlib";
 
 export type Compression = "zstd-stream" | "zlib-stream" | "none";
 
@@ -35,9 +43,9 @@ export function createInflater(
   kind: InflaterKind = compression === "none" || !worksSynchronously(compression) ? "streaming" : "synchronous",
   mostTextBytes = MOST_TEXT_BYTES,
 ): Inflater {
-  if (compression === "none") return plain(events);
+  if (compression === "none") return new Plain(events);
   return kind === "synchronous"
-    ? synchronous(compression, events, mostTextBytes)
+    ? new Synchronous(compression, events, mostTextBytes)
     : streaming(compression, events, mostTextBytes);
 }
 
@@ -73,13 +81,14 @@ export function worksSynchronously(compression: "zstd-stream" | "zlib-stream"): 
       : deflateSync(probe, { finishFlush: constants.Z_SYNC_FLUSH });
   let works = false;
   try {
-    const inflater = synchronous(compression, {
+    const events: InflaterEvents = {
       text: (text) => {
         works = text === probe;
       },
       error() {},
       drained() {},
-    });
+    };
+    const inflater = new Synchronous(compression, events, MOST_TEXT_BYTES);
     inflater.push(frame, true);
     inflater.close();
   } catch {
@@ -93,82 +102,98 @@ export function worksSynchronously(compression: "zstd-stream" | "zlib-stream"): 
  * Inflates through the private handle: the public streams cross threads for every frame, which costs more time than the
  * inflating, and memory without bound in a burst.
  */
-function synchronous(
-  compression: "zstd-stream" | "zlib-stream",
-  events: InflaterEvents,
-  mostTextBytes = MOST_TEXT_BYTES,
-): Inflater {
-  // The stream's own output buffer is never used; 64 bytes are the least it takes.
-  const stream =
-    compression === "zstd-stream" ? createZstdDecompress({ chunkSize: 64 }) : createInflate({ chunkSize: 64 });
-  const flush = compression === "zstd-stream" ? constants.ZSTD_e_continue : constants.Z_SYNC_FLUSH;
-  const handle: unknown = Reflect.get(stream, "_handle");
-  const left: unknown = Reflect.get(stream, "_writeState");
-  if (!isHandle(handle) || !(left instanceof Uint32Array))
-    throw new Error("this Node's zlib has another private handle");
-  let failure: string | undefined;
-  let parts: Buffer[] = [];
-  let partBytes = 0;
-  let closed = false;
-  handle.onerror = (message) => {
-    failure = message;
-  };
+class Synchronous implements Inflater {
+  readonly #compression: "zstd-stream" | "zlib-stream";
+  readonly #events: InflaterEvents;
+  readonly #mostTextBytes: number;
+  readonly #stream: Inflate | ZstdDecompress;
+  readonly #handle: Handle;
+  /** What the last write left: bytes of room, bytes not read. */
+  readonly #left: Uint32Array;
+  #failure: string | undefined;
+  /** What came of a message whose rest is to come. */
+  #parts: Buffer[] | undefined;
+  #partBytes = 0;
+  #closed = false;
 
-  const fail = (message: string): void => {
-    close();
-    events.error(new Error(message));
-  };
+  constructor(compression: "zstd-stream" | "zlib-stream", events: InflaterEvents, mostTextBytes: number) {
+    this.#compression = compression;
+    this.#events = events;
+    this.#mostTextBytes = mostTextBytes;
+    // The stream's own output buffer is never used; 64 bytes are the least it takes.
+    const options = { chunkSize: 64 };
+    this.#stream = compression === "zstd-stream" ? createZstdDecompress(options) : createInflate(options);
+    const handle: unknown = Reflect.get(this.#stream, "_handle");
+    const left: unknown = Reflect.get(this.#stream, "_writeState");
+    if (!isHandle(handle) || !(left instanceof Uint32Array)) {
+      throw new Error("this Node's zlib has another private handle");
+    }
+    this.#handle = handle;
+    this.#left = left;
+    handle.onerror = (message) => {
+      this.#failure = message;
+    };
+  }
 
-  const close = (): void => {
-    if (closed) return;
-    closed = true;
-    parts = [];
-    stream.destroy();
-  };
-
-  return {
-    push(data, binary) {
-      if (closed) return;
-      if (!binary) {
-        events.text(data.toString("utf8"));
+  push(data: Buffer, binary: boolean): void {
+    if (this.#closed) return;
+    if (!binary) {
+      this.#events.text(data.toString("utf8"));
+      return;
+    }
+    const flush = this.#compression === "zstd-stream" ? constants.ZSTD_e_continue : constants.Z_SYNC_FLUSH;
+    let at = 0;
+    let written: number;
+    for (;;) {
+      this.#handle.writeSync(flush, data, at, data.length - at, scratch, 0, scratch.length);
+      if (this.#failure !== undefined) {
+        this.#fail(this.#failure);
         return;
       }
-      let at = 0;
-      let written: number;
-      for (;;) {
-        handle.writeSync(flush, data, at, data.length - at, scratch, 0, scratch.length);
-        if (failure !== undefined) {
-          fail(failure);
-          return;
-        }
-        written = scratch.length - (left[0] ?? 0);
-        at = data.length - (left[1] ?? 0);
-        if (written < scratch.length) break;
-        parts.push(Buffer.from(scratch));
-        partBytes += written;
-        if (partBytes > mostTextBytes) {
-          fail(tooLong(mostTextBytes));
-          return;
-        }
-      }
-      if (!isComplete(compression, data)) {
-        parts.push(Buffer.from(scratch.subarray(0, written)));
-        partBytes += written;
-        if (partBytes > mostTextBytes) fail(tooLong(mostTextBytes));
-        return;
-      }
-      let text: string;
-      if (parts.length === 0) text = scratch.toString("utf8", 0, written);
-      else {
-        text = Buffer.concat([...parts, scratch.subarray(0, written)]).toString("utf8");
-        parts = [];
-        partBytes = 0;
-      }
-      if (text !== "") events.text(text);
-    },
-    pending: () => 0,
-    close,
-  };
+      written = scratch.length - (this.#left[0] ?? 0);
+      at = data.length - (this.#left[1] ?? 0);
+      if (written < scratch.length) break;
+      if (!this.#keep(written)) return;
+    }
+    if (!isComplete(this.#compression, data)) {
+      this.#keep(written);
+      return;
+    }
+    let text: string;
+    if (this.#parts === undefined) text = scratch.toString("utf8", 0, written);
+    else {
+      text = Buffer.concat([...this.#parts, scratch.subarray(0, written)]).toString("utf8");
+      this.#parts = undefined;
+      this.#partBytes = 0;
+    }
+    if (text !== "") this.#events.text(text);
+  }
+
+  pending(): number {
+    return 0;
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#parts = undefined;
+    this.#stream.destroy();
+  }
+
+  /** Sets a part of a message aside; false: it has become too long. */
+  #keep(written: number): boolean {
+    this.#parts ??= [];
+    this.#parts.push(Buffer.from(scratch.subarray(0, written)));
+    this.#partBytes += written;
+    if (this.#partBytes <= this.#mostTextBytes) return true;
+    this.#fail(tooLong(this.#mostTextBytes));
+    return false;
+  }
+
+  #fail(message: string): void {
+    this.close();
+    this.#events.error(new Error(message));
+  }
 }
 
 const tooLong = (most: number): string => `a message has more than ${most} bytes`;
@@ -178,12 +203,22 @@ function isComplete(compression: "zstd-stream" | "zlib-stream", frame: Buffer): 
   return compression === "zstd-stream" || frame.subarray(-ZLIB_SUFFIX.length).equals(ZLIB_SUFFIX);
 }
 
-function plain(events: InflaterEvents): Inflater {
-  return {
-    push: (data) => events.text(data.toString("utf8")),
-    pending: () => 0,
-    close() {},
-  };
+class Plain implements Inflater {
+  readonly #events: InflaterEvents;
+
+  constructor(events: InflaterEvents) {
+    this.#events = events;
+  }
+
+  push(data: Buffer): void {
+    this.#events.text(data.toString("utf8"));
+  }
+
+  pending(): number {
+    return 0;
+  }
+
+  close(): void {}
 }
 
 /** Node's public streams: they inflate on another thread, so messages wait for each other here. */
