@@ -7,8 +7,12 @@ import { monthlyCost } from "../../infra/prices.ts";
 import { declaredOnce, type StackName } from "./program.ts";
 import { REPOSITORY_ROOT } from "./stackFile.ts";
 
-async function cost(stack: StackName, config: Readonly<Record<string, string>> = {}) {
-  const lines = monthlyCost((await declaredOnce({ stack, config })).resources);
+async function cost(
+  stack: StackName,
+  config: Readonly<Record<string, string>> = {},
+  secrets: Readonly<Record<string, string>> = {},
+) {
+  const lines = monthlyCost((await declaredOnce({ stack, config, secrets })).resources);
   const sum = (key: "usdPerMonth" | "usdPerMonthFreeTier") => lines.reduce((total, line) => total + line[key], 0);
   return { lines, list: sum("usdPerMonth"), withFreeTier: sum("usdPerMonthFreeTier") };
 }
@@ -46,6 +50,14 @@ describe("monthlyCost", () => {
   it("counts a parked address", async () => {
     const difference = (await cost("prod", { egressSlots: '{"green":{},"blue":{}}' })).list - (await cost("prod")).list;
     expect(difference).toBeCloseTo(3.65, 2);
+  });
+
+  it("takes nothing for the chat's alarms where there is nothing to watch", async () => {
+    const { list } = await cost("prod");
+    // A secret; the keys' share and the provider's state; three alarms on them.
+    expect((await cost("prod", {}, { upstreamKeys: "a-key" })).list - list).toBeCloseTo(0.4 + 0.6 + 0.3, 2);
+    const channels = { variables: '{"CHAT_CHANNELS":"100000000000000001"}' };
+    expect((await cost("prod", channels)).list - list).toBeCloseTo(0.3 + 0.1, 2);
   });
 
   it("knows the task's price", async () => {
