@@ -35,7 +35,11 @@ export interface Sharing extends Pick<Leases, "tasks" | "say" | "shardCount"> {
   settled(): void;
   /** The edge has banned this task's address, or lets it through: the others should know at once. */
   tell(): void;
-  permitIdentify(shard: number, maxConcurrency: number, budget: KnownBudget | undefined): Promise<Permit>;
+  permitIdentify(
+    shard: number,
+    maxConcurrency: number,
+    budget: Omit<KnownBudget, "maxConcurrency"> | undefined,
+  ): Promise<Permit>;
   /** The fleet's sessions under their fences, and those that were given away a moment ago. */
   sessions(): readonly StoredSession[];
   /** Runs the same shards in a new fleet, without their sessions. */
@@ -123,7 +127,7 @@ export function createSharing(parts: SharingParts): Sharing {
     },
     async permitIdentify(shard, maxConcurrency, budget) {
       if (leases.standing() !== "sure") throw new LedgerError("unreachable", "no IDENTIFY without the ledger");
-      return permits.take(`${shard % maxConcurrency} of ${maxConcurrency}`, budget);
+      return permits.take(`${shard % maxConcurrency} of ${maxConcurrency}`, budget && { ...budget, maxConcurrency });
     },
     sessions() {
       const now = clock.now();

@@ -18,7 +18,11 @@ export interface KnownBudget {
   readonly reserve: number;
   /** Wall time, ms since 1970. */
   readonly resetAt: number;
+  /** IDENTIFYs within 5 s. */
+  readonly maxConcurrency: number;
 }
+
+const numberOr = (value: unknown, otherwise: number): number => (typeof value === "number" ? value : otherwise);
 
 /** What is left is that of the budget which all tasks share. */
 export type Permit = "granted" | { readonly left: number };
@@ -55,9 +59,9 @@ export function createIdentifyPermits({ clock, items }: { clock: Clock; items: I
       const kept = item === undefined ? undefined : budgetFrom(item.body);
       const left = kept === undefined || kept.resetAt <= clock.wall() ? budget.left : Math.min(kept.left, budget.left);
       permit = left > budget.reserve ? "granted" : { left };
-      return permit === "granted"
-        ? JSON.stringify({ left: left - 1, resetAt: Math.max(kept?.resetAt ?? 0, budget.resetAt) })
-        : undefined;
+      if (permit !== "granted") return undefined;
+      const resetAt = Math.max(kept?.resetAt ?? 0, budget.resetAt);
+      return JSON.stringify({ ...budget, left: left - 1, resetAt } satisfies KnownBudget);
     });
     return permit;
   };
@@ -70,18 +74,26 @@ export function createIdentifyPermits({ clock, items }: { clock: Clock; items: I
   };
 }
 
+/** What the tasks together have left, as the last that identified has told it; undefined: none has yet. */
+export async function sharedBudget(items: Items): Promise<KnownBudget | undefined> {
+  const item = await items.get(KIND.fleet, "budget");
+  return item && budgetFrom(item.body);
+}
+
 const late = (key: string): LedgerError =>
   new LedgerError(
     "unreachable",
     `the IDENTIFY key ${key} was other tasks' for ${PATIENCE_MS} ms; it is asked for again`,
   );
 
-function budgetFrom(body: string): { readonly left: number; readonly resetAt: number } | undefined {
+function budgetFrom(body: string): KnownBudget | undefined {
   try {
     const value: unknown = JSON.parse(body);
     if (typeof value !== "object" || value === null) return undefined;
-    const { left, resetAt } = value as Partial<Record<"left" | "resetAt", unknown>>;
-    return typeof left === "number" && typeof resetAt === "number" ? { left, resetAt } : undefined;
+    const { left, resetAt, reserve, maxConcurrency } = value as Partial<Record<keyof KnownBudget, unknown>>;
+    if (typeof left !== "number" || typeof resetAt !== "number") return undefined;
+    // An older version did not say these.
+    return { left, resetAt, reserve: numberOr(reserve, 0), maxConcurrency: numberOr(maxConcurrency, 1) };
   } catch {
     return undefined;
   }

@@ -1,13 +1,11 @@
 // Another number of shards beside the running ones: no event lost, none handled twice, and as many IDENTIFYs as new shards.
 
+import { spawn } from "node:child_process";
 import path from "node:path";
 import { setTimeout as realMilliseconds } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect } from "vitest";
-import { createFileLedger } from "../../bot/ledger/file.ts";
-import type { ShardPlans } from "../../bot/ledger/ledger.ts";
 import { startTables, type Tables } from "../bot/ledger/table.ts";
-import { type FaceBot, promise, say, timesHandled, type World } from "../face/world.ts";
-import { plansOnTable } from "./plans.ts";
+import { type FaceBot, promise, ROOT, say, TOKEN, timesHandled, type World } from "../face/world.ts";
 
 let tables: Tables;
 beforeAll(async () => {
@@ -42,10 +40,24 @@ function traffic({ discord }: World): { stop(): Promise<readonly string[]> } {
   };
 }
 
-async function ask(plans: ShardPlans): Promise<void> {
-  const { version } = await plans.read();
-  expect(await plans.write({ count: FROM, next: { count: TO, step: "opening" } }, version)).toBe(true);
+/** `npm run reshard` with these arguments: what it prints, and how it ends. */
+async function reshard(environment: Readonly<Record<string, string>>, ...given: readonly string[]) {
+  const child = spawn(process.execPath, ["infra/tools/reshard.ts", ...given], {
+    cwd: ROOT,
+    env: { PATH: process.env["PATH"], ...environment },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let printed = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding("utf8").on("data", (text: string) => {
+      printed += text;
+    });
+  }
+  const exitCode = await new Promise<number | null>((resolve) => child.on("close", resolve));
+  return { printed, exitCode };
 }
+
+const STEPS = "opening\nclaiming\nboth\nclosing\ndone\n";
 
 /** Every message was handled, once, by one of these. */
 async function eachOnce(ids: readonly string[], bots: readonly FaceBot[]): Promise<void> {
@@ -61,8 +73,13 @@ describe("another number of shards", () => {
     const bot = world.bot(environment);
     await bot.event("bot.ready");
     const messages = traffic(world);
-    await ask(createFileLedger(directory).shardPlans);
+    const here = { ...environment, DISCORD_TOKEN: TOKEN, DISCORD_API_URL: world.discord.apiUrl };
+    const price = "2 to 3 needs 3 IDENTIFYs, 998 left, 5 s at concurrency 4\n";
+    const told = await reshard(here, "--to", "3");
+    expect(told).toEqual({ printed: `${price}again with --apply, the bot does it\n`, exitCode: 0 });
+    expect(await reshard(here, "--to", "3", "--apply")).toEqual({ printed: `${price}${STEPS}`, exitCode: 0 });
     await bot.until("the move", () => done(bot));
+    expect((await reshard(here, "--to", "3", "--apply")).printed).toBe("there are 3 shards already\n");
     await realMilliseconds(300);
     bot.kill("SIGTERM");
     expect(await bot.ended).toBe(0);
@@ -81,11 +98,20 @@ describe("another number of shards", () => {
     bots.push(start());
     await bots[1]?.event("bot.ready");
     const messages = traffic(world);
-    await ask(plansOnTable(tables, table));
+    const beside = { ...tables.environment, LEDGER: `dynamodb:${table}` };
+    // Without the token: the table tells what is left.
+    const refused = await reshard(beside, "--to", "899", "--apply");
+    expect(refused).toMatchObject({
+      exitCode: 1,
+      printed: expect.stringContaining("99 would be left, and 899 are kept"),
+    });
+    const { printed, exitCode } = await reshard(beside, "--to", "3", "--apply");
+    expect(printed).toBe(`2 to 3 needs 3 IDENTIFYs, 998 left, 5 s at concurrency 4\n${STEPS}`);
+    expect(exitCode).toBe(0);
     for (const bot of bots) await bot.until("the move", () => done(bot));
     await realMilliseconds(300);
     await eachOnce(await messages.stop(), bots);
     expect(world.discord.counts.identifies).toBe(FROM + TO);
-    expect((await plansOnTable(tables, table).read()).plan).toEqual({ count: TO });
+    expect(world.discord.sessions().map(({ shardCount }) => shardCount)).toEqual(Array(TO).fill(TO));
   });
 });

@@ -54,14 +54,14 @@ describe("IDENTIFY permits", () => {
   it("refuses at the reserve what the tasks have spent together, and goes on after the reset", async () => {
     const world = virtualClock();
     const items = createMemoryItems();
-    const budget = { left: 12, reserve: 10, resetAt: world.wall() + DAY_MS };
+    const budget = { left: 12, reserve: 10, resetAt: world.wall() + DAY_MS, maxConcurrency: 1 };
     const [one, other] = [1, 2].map(() => createIdentifyPermits({ clock: world, items }));
     await one?.take("a", budget);
     await other?.take("b", budget);
     // Each task alone still believes in twelve.
     expect(await one?.take("c", budget)).toEqual({ left: 10 });
     await world.advance(DAY_MS + 1);
-    await one?.take("d", { left: 1_000, reserve: 100, resetAt: world.wall() + DAY_MS });
+    await one?.take("d", { left: 1_000, reserve: 100, resetAt: world.wall() + DAY_MS, maxConcurrency: 1 });
     expect(await items.get("fleet", "budget")).toMatchObject({ body: expect.stringContaining('"left":999') });
   });
 
