@@ -3,6 +3,9 @@
 /** What became of such an event. finished: drop it. run: it is this process's to run. */
 export type Outcome = "finished" | "run";
 
+/** What became of an event that another process had begun to handle; undefined: no process has it. */
+export type Held = (sequence: number) => Promise<Outcome> | undefined;
+
 export interface Crossing {
   /** @param decided runs once the other process has said what became of the event. */
   follow(shard: number, sequence: number, held: Promise<Outcome>, decided: (outcome: Outcome) => void): void;

@@ -4,10 +4,11 @@ import type { Cancel, Clock } from "../clock.ts";
 import type { HandlerContext } from "../defineBot.ts";
 import type { StoredSession } from "../ledger/ledger.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
-import { Chain, type Link } from "./chain.ts";
-import { createCrossing, type Outcome } from "./crossing.ts";
+import { createCrossing, type Held, type Outcome } from "./crossing.ts";
 import { createLanes } from "./lanes.ts";
-import { openPositions, type Position, type Positions } from "./positions.ts";
+import type { Position, Positions } from "./positions.ts";
+import { createRunning, RunContext } from "./running.ts";
+import { createShardProgress } from "./shardProgress.ts";
 
 /** Handles one event. It is finished when the returned value, or its promise, settles. */
 export type EventHandler = (data: unknown, context: HandlerContext) => unknown;
@@ -64,9 +65,6 @@ export interface Dispatcher {
   drained(signal: AbortSignal): Promise<void>;
 }
 
-/** What became of an event that another process had begun to handle; undefined: no process has it. */
-export type Held = (sequence: number) => Promise<Outcome> | undefined;
-
 // As many as keep a busy bot's rate-limited replies in flight at once, at a few KiB each.
 const MAX_RUNNING = 256;
 // At about 1 KiB an event some 10 MiB, and minutes of work: what waits longer than that is answered too late anyway.
@@ -90,61 +88,17 @@ interface Job {
   readonly waitsUntil: number;
 }
 
-/** A handler that goes on after it was called. */
-interface Run {
-  readonly job: Job;
-  readonly context: Context;
-  readonly overrunsAt: number;
-  /** Among those that run; undefined once it is over. */
-  place: Link<Run> | undefined;
-}
-
-class Context implements HandlerContext {
-  readonly shard: number;
-  readonly sequence: number;
-  #controller: AbortController | undefined;
-  #aborted: { readonly reason: Error } | undefined;
-
-  constructor(shard: number, sequence: number) {
-    this.shard = shard;
-    this.sequence = sequence;
-  }
-
-  // Made when asked for: most handlers never do.
-  get signal(): AbortSignal {
-    this.#controller ??= new AbortController();
-    if (this.#aborted !== undefined) this.#controller.abort(this.#aborted.reason);
-    return this.#controller.signal;
-  }
-
-  abort(reason: Error): void {
-    this.#aborted ??= { reason };
-    this.#controller?.abort(reason);
-  }
-}
-
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
   const { clock, telemetry, key = defaultKey, waitDeadlineMs, runDeadlineMs } = options;
   const { maxRunning = MAX_RUNNING, maxWaiting = MAX_WAITING } = options;
-  const sessions = new Map<number, Positions>();
+  const progress = createShardProgress();
   const lanes = createLanes<Job>();
-  // By start, hence by deadline too.
-  const running = new Chain<Run>();
   const idle = new Set<() => void>();
-  // The sequence of each shard's last READY, to tell whether a session that is announced has begun already.
-  const readyAt = new Map<number, number>();
-  const released = new Set<number>();
-  const abandoned = new WeakSet<Positions>();
-  const holds = new WeakMap<Positions, Held>();
   const crossing = createCrossing();
-  const lost = new WeakSet<Positions>();
   // Events that came over and may run, once this process may.
   const impatient = new Set<() => void>();
   let stopped = false;
-  // The drain has ended: what still runs counts as unfinished whatever becomes of it, and another process runs it again.
-  let cutOff = false;
   let cancelWaitDeadline: Cancel | undefined;
-  let cancelRunDeadline: Cancel | undefined;
   let runningShown = 0;
   let waitingShown = 0;
 
@@ -188,45 +142,25 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     options.settled?.();
   };
 
-  /** Takes a handler off the running ones; false: its deadline has done so before, or the drain is over. */
-  const end = (run: Run, failure: { readonly error: unknown } | undefined): boolean => {
-    if (cutOff || run.place === undefined) return false;
-    running.remove(run.place);
-    run.place = undefined;
-    finish(run.job);
-    if (failure !== undefined) report(run.job, failure.error);
-    return true;
-  };
-
-  /** One timer for all, set for the handler that has run longest; when that ends first, it fires for nothing. */
-  const watchRunning = (): void => {
-    const { first } = running;
-    if (cancelRunDeadline !== undefined || first === undefined) return;
-    cancelRunDeadline = clock.schedule(first.overrunsAt - clock.now(), () => {
-      cancelRunDeadline = undefined;
-      const now = clock.now();
-      for (const run of running) {
-        if (run.overrunsAt > now) break;
-        const error = new Error(
-          `the handler ran longer than ${runDeadlineMs} ms; its slot was given to the next event`,
-        );
-        if (end(run, { error })) run.context.abort(error);
-      }
-      if (cutOff) return;
-      watchRunning();
-      pump();
-    });
-  };
+  const running = createRunning<Job>({
+    clock,
+    deadlineMs: runDeadlineMs,
+    ended(job, failure) {
+      finish(job);
+      if (failure !== undefined) report(job, failure.error);
+    },
+    freed: () => pump(),
+  });
 
   /** @param alone its key is free: the lane need only be closed if the handler goes on after it was called. */
   const start = (job: Job, alone = false): void => {
     // What the process before had begun is this one's to see through, also once the shard is somebody else's.
-    const givenUp = abandoned.has(job.positions) && job.held === undefined;
-    if (job.done || givenUp || lost.has(job.positions)) {
+    const standing = progress.standing(job.positions);
+    if (job.done || standing === "lost" || (standing === "released" && job.held === undefined)) {
       lanes.release(job.key);
       return;
     }
-    const context = new Context(job.shard, job.sequence);
+    const context = new RunContext(job.shard, job.sequence);
     if (job.held === undefined) job.positions.start(job.sequence);
     let result: unknown;
     try {
@@ -239,18 +173,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       return;
     }
     if (alone) lanes.begin(job.key);
-    const run: Run = { job, context, overrunsAt: clock.now() + runDeadlineMs, place: undefined };
-    run.place = running.add(run);
-    if (cancelRunDeadline === undefined) watchRunning();
-    // After an overrun the end is of no interest any more; a late rejection must only not be unhandled.
-    Promise.resolve(result).then(
-      () => {
-        if (end(run, undefined)) pump();
-      },
-      (error: unknown) => {
-        if (end(run, { error })) pump();
-      },
-    );
+    running.follow(job, context, result);
   };
 
   const mayStart = (): boolean => !stopped && running.size < maxRunning && (options.mayStart?.() ?? true);
@@ -292,24 +215,13 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   /** Runs the handler once it is known that no other process finishes the event. */
   const afterwards = async (held: Promise<Outcome>, job: Job, context: HandlerContext): Promise<unknown> => {
     if ((await held) === "finished") return undefined;
-    while (options.mayStart?.() === false && !lost.has(job.positions)) {
+    while (options.mayStart?.() === false && progress.standing(job.positions) !== "lost") {
       await new Promise<void>((resolve) => impatient.add(resolve));
     }
-    if (lost.has(job.positions)) return undefined;
+    if (progress.standing(job.positions) === "lost") return undefined;
     crossing.begun(job.shard, job.sequence);
     job.positions.start(job.sequence);
     return job.handler(job.data, context);
-  };
-
-  const sessionOf = (shard: number, sequence: number, type: string): Positions => {
-    const current = sessions.get(shard);
-    if (type === "READY") readyAt.set(shard, sequence);
-    // A READY that goes back opens a new session (events/gateway-events#ready), whether or not it was announced.
-    const opens = type === "READY" && current !== undefined && sequence <= current.received;
-    if (current !== undefined && !opens) return current;
-    const positions = openPositions(sequence - 1);
-    sessions.set(shard, positions);
-    return positions;
   };
 
   const goOn = (): void => {
@@ -318,16 +230,10 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     pump();
   };
 
-  const release = (shard: number): void => {
-    released.add(shard);
-    const positions = sessions.get(shard);
-    if (positions !== undefined) abandoned.add(positions);
-  };
-
   return {
     dispatch(shard, sequence, type, data) {
-      if (stopped || released.has(shard)) return;
-      const positions = sessionOf(shard, sequence, type);
+      const positions = stopped ? undefined : progress.of(shard, sequence, type);
+      if (positions === undefined) return;
       const arrival = positions.receive(sequence);
       if (arrival.kind === "repeat") return;
       if (arrival.kind === "poison") {
@@ -340,7 +246,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
         return;
       }
       const waitsUntil = clock.now() + waitDeadlineMs;
-      const held = holds.get(positions)?.(sequence);
+      const held = progress.held(positions, sequence);
       const job: Job = {
         key: key(type, data, shard),
         shard,
@@ -370,39 +276,23 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
         show();
       }
     },
-    onSession(shard, change, sequence) {
-      if (change === "resumed") {
-        // A replay that was not taken in tells nothing about what an earlier process left.
-        if (stopped || released.has(shard)) return;
-        sessions.get(shard)?.resumed();
-        return;
-      }
-      if (change === "dropped") sessions.delete(shard);
-      else if (readyAt.get(shard) !== sequence) sessions.set(shard, openPositions(sequence - 1));
-    },
-    restore(stored, held) {
-      const positions = openPositions(stored);
-      sessions.set(stored.shard, positions);
-      if (held !== undefined) holds.set(positions, held);
-    },
+    onSession: progress.onSession,
+    restore: progress.restore,
     take(shard) {
-      released.delete(shard);
-      sessions.delete(shard);
+      progress.take(shard);
       crossing.forget(shard);
     },
-    release,
+    release: progress.release,
     lose(shard) {
-      release(shard);
-      const positions = sessions.get(shard);
-      if (positions !== undefined) lost.add(positions);
+      progress.lose(shard);
       goOn();
     },
     running(shard) {
-      const here = [...running].filter(({ job }) => job.shard === shard).map(({ job }) => job.sequence);
+      const here = [...running.jobs()].filter((job) => job.shard === shard).map(({ sequence }) => sequence);
       return [...new Set([...here, ...crossing.of(shard)])];
     },
     goOn,
-    position: (shard) => sessions.get(shard)?.position(),
+    position: progress.position,
     stopStarting() {
       stopped = true;
       cancelWaitDeadline?.();
@@ -417,9 +307,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
         };
         const done = (): void => finish(resolve);
         const abort = (): void => {
-          const ended = new Error("the time to finish what runs is over", { cause: signal.reason });
-          cutOff = true;
-          for (const { context } of running) context.abort(ended);
+          running.cutOff(new Error("the time to finish what runs is over", { cause: signal.reason }));
           finish(() => reject(signal.reason));
         };
         if (running.size + crossing.undecided === 0) resolve();

@@ -49,8 +49,6 @@ export interface Positions {
   start(sequence: number): void;
   /** Its handler settled, or it will never run. Returns the events given up for the bound, usually none. */
   settle(sequence: number): readonly number[];
-  /** The replay is over: what it did not bring will not come any more. */
-  resumed(): void;
   position(): Position;
 }
 
@@ -71,14 +69,17 @@ export function openPositions(from: number | StoredSession): Positions {
   const stored = typeof from === "number" ? undefined : from;
   let received = typeof from === "number" ? from : from.sequence;
   let finished = received;
-  // Left by an earlier process and not brought by the replay yet.
-  const done = new Set(stored?.finishedAbove?.filter((sequence) => sequence > received));
-  const died = new Map(stored?.unfinished?.map(({ sequence, deaths }) => [sequence, deaths]));
+  // Left by an earlier process and not brought by the replay yet; ascending. What the replay passes over does not come.
+  const done = new Set(stored?.finishedAbove?.toSorted((one, other) => one - other));
+  const unfinishedThere = stored?.unfinished?.toSorted((one, other) => one.sequence - other.sequence) ?? [];
+  const died = new Map(unfinishedThere.map(({ sequence, deaths }) => [sequence, deaths]));
   // All that was received after `finished`, in order; entries before `head` are spent. An array, since a Map that fills and
   // empties with every event is dear (see chain.ts).
   const arrived: Received[] = [];
   let head = 0;
   let open = 0;
+  forgetUpTo(received, done);
+  forgetUpTo(received, died);
 
   const advance = (): void => {
     for (let next = arrived[head]; next?.state === "settled"; next = arrived[head]) {
@@ -118,9 +119,10 @@ export function openPositions(from: number | StoredSession): Positions {
       if (sequence <= received) return REPEAT;
       received = sequence;
       const deaths = died.get(sequence) ?? 0;
-      const repeat = done.delete(sequence);
+      const repeat = done.has(sequence);
       const runs = !repeat && deaths < POISON_DEATHS;
-      died.delete(sequence);
+      if (done.size > 0) forgetUpTo(sequence, done);
+      if (died.size > 0) forgetUpTo(sequence, died);
       arrived.push({ sequence, deaths, state: runs ? "waiting" : "settled" });
       if (runs) {
         open++;
@@ -151,12 +153,7 @@ export function openPositions(from: number | StoredSession): Positions {
       }
       return givenUp;
     },
-    resumed() {
-      done.clear();
-      died.clear();
-    },
     position() {
-      const ahead = [...done].filter((sequence) => sequence > received).sort((left, right) => left - right);
       const finishedAbove: number[] = [];
       const unfinished: Unfinished[] = [];
       for (const { sequence, deaths, state } of arrived.slice(head)) {
@@ -164,9 +161,17 @@ export function openPositions(from: number | StoredSession): Positions {
         else if (state === "running") unfinished.push({ sequence, deaths: deaths + 1 });
         else if (deaths > 0) unfinished.push({ sequence, deaths });
       }
-      finishedAbove.push(...ahead);
-      for (const [sequence, deaths] of died) if (sequence > received) unfinished.push({ sequence, deaths });
+      finishedAbove.push(...done);
+      for (const [sequence, deaths] of died) unfinished.push({ sequence, deaths });
       return { received, finished, finishedAbove, unfinished };
     },
   };
+}
+
+/** @param ascending its keys */
+function forgetUpTo(sequence: number, ascending: Set<number> | Map<number, unknown>): void {
+  for (const passed of ascending.keys()) {
+    if (passed > sequence) break;
+    ascending.delete(passed);
+  }
 }

@@ -362,6 +362,15 @@ describe("sessions", () => {
     });
   });
 
+  it("know what an earlier process finished also behind a RESUMED that the replay brings again", () => {
+    const { message, dispatcher, started } = bench(never);
+    dispatcher.restore(stored({ sequence: 10, finishedAbove: [12, 15] }));
+    dispatcher.onSession(0, "resumed", 10);
+    dispatcher.dispatch(0, 11, "RESUMED", {});
+    for (let sequence = 12; sequence <= 16; sequence++) message(sequence, `${sequence}`);
+    expect(started).toEqual([13, 14, 16]);
+  });
+
   it.each<[string, (dispatcher: Dispatcher) => void]>([
     ["told to start nothing", (dispatcher) => dispatcher.stopStarting()],
     ["given away", (dispatcher) => dispatcher.release(0)],

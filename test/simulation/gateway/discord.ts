@@ -38,6 +38,8 @@ const member = (value: unknown, name: string): unknown =>
   typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined;
 
 export interface DiscordOptions extends NetworkOptions {
+  /** Whether a replay brings earlier RESUMEDs, too; it is ended by one of its own in any case. Discord does not say. */
+  readonly replaysResumed: boolean;
   readonly truth: Truth;
   readonly shards: number;
   readonly maxConcurrency: number;
@@ -85,8 +87,7 @@ export class Discord extends Network {
   /** Something happens: the session hears of it, now or in a replay. */
   publish(session: Session, type: string, data: unknown): void {
     const event = { s: ++session.sequence, t: type, d: data };
-    // A replay is ended by a RESUMED of its own.
-    if (type !== "RESUMED") session.events.push(event);
+    if (type !== "RESUMED" || this.options.replaysResumed) session.events.push(event);
     const surplus = session.events.length - this.replayLimit;
     for (const { s } of surplus > 0 ? session.events.splice(0, surplus) : []) session.forgotten = s;
     session.peer?.send({ op: 0, ...event });

@@ -50,6 +50,7 @@ export async function simulate(seed: number): Promise<Outcome> {
     heartbeatIntervalMs: chance.pick([41_250, 45_000, 20_000]),
     sessionLifetimeMs: chance.pick([90_000, 300_000, 30_000]),
     resetAfterMs: chance.between(60_000, isScarce ? 3_600_000 : 86_400_000),
+    replaysResumed: chance.happens(0.3),
     // A tenth of the total, and at least one start of all shards.
     reserve: Math.max(Math.ceil(total / 10), shards),
   });

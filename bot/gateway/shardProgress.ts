@@ -1,0 +1,72 @@
+// How far the events of each shard's session have come, and whether they are still this process's to run (pure).
+
+import type { StoredSession } from "../ledger/ledger.ts";
+import type { Held, Outcome } from "./crossing.ts";
+import { openPositions, type Position, type Positions } from "./positions.ts";
+
+/** ours: may run here. released: another process runs what has not begun. lost: it runs also what came over to us. */
+export type Standing = "ours" | "released" | "lost";
+
+export interface ShardProgress {
+  /** Where an event counts; undefined: its shard is another process's, and it is not taken in. */
+  of(shard: number, sequence: number, type: string): Positions | undefined;
+  /** As the dispatcher's. */
+  onSession(shard: number, change: "started" | "resumed" | "dropped", sequence: number): void;
+  restore(stored: StoredSession, held: Held | undefined): void;
+  take(shard: number): void;
+  release(shard: number): void;
+  lose(shard: number): void;
+  standing(positions: Positions): Standing;
+  /** Set when another process had begun the event. */
+  held(positions: Positions, sequence: number): Promise<Outcome> | undefined;
+  position(shard: number): Position | undefined;
+}
+
+export function createShardProgress(): ShardProgress {
+  const sessions = new Map<number, Positions>();
+  // The sequence of each shard's last READY, to tell whether a session that is announced has begun already.
+  const readyAt = new Map<number, number>();
+  const released = new Set<number>();
+  const standings = new WeakMap<Positions, Standing>();
+  const holds = new WeakMap<Positions, Held>();
+
+  const leave = (shard: number, standing: Standing): void => {
+    released.add(shard);
+    const positions = sessions.get(shard);
+    if (positions !== undefined) standings.set(positions, standing);
+  };
+
+  return {
+    of(shard, sequence, type) {
+      if (released.has(shard)) return undefined;
+      const current = sessions.get(shard);
+      if (type === "READY") readyAt.set(shard, sequence);
+      // A READY that goes back opens a new session (events/gateway-events#ready), whether or not it was announced.
+      const opens = type === "READY" && current !== undefined && sequence <= current.received;
+      if (current !== undefined && !opens) return current;
+      const positions = openPositions(sequence - 1);
+      sessions.set(shard, positions);
+      return positions;
+    },
+    onSession(shard, change, sequence) {
+      // A RESUMED changes nothing: it may be one that a replay brings again, with more behind it.
+      if (change === "dropped") sessions.delete(shard);
+      else if (change === "started" && readyAt.get(shard) !== sequence)
+        sessions.set(shard, openPositions(sequence - 1));
+    },
+    restore(stored, held) {
+      const positions = openPositions(stored);
+      sessions.set(stored.shard, positions);
+      if (held !== undefined) holds.set(positions, held);
+    },
+    take(shard) {
+      released.delete(shard);
+      sessions.delete(shard);
+    },
+    release: (shard) => leave(shard, "released"),
+    lose: (shard) => leave(shard, "lost"),
+    standing: (positions) => standings.get(positions) ?? "ours",
+    held: (positions, sequence) => holds.get(positions)?.(sequence),
+    position: (shard) => sessions.get(shard)?.position(),
+  };
+}
