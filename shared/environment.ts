@@ -194,7 +194,7 @@ export const VARIABLES = {
     syntax: quotas,
     fallback: "none",
     meaning:
-      "what each key may use, as `300 requests/hour 900 requests/month 9000 tokens/hour`, by commas in the keys' order; the last holds for all further keys",
+      "what each key may use, as `300 requests/hour 900 requests/month 9000 tokens/hour`, by commas in the keys' order; the last holds for all further keys, and each of several tasks takes its part",
   },
   CLOCK_RATE: {
     syntax: positive(1000),

@@ -6,6 +6,7 @@ import { createClaims } from "./claims.ts";
 import { createCommands } from "./commands.ts";
 import { createConversations } from "./conversations.ts";
 import { type CommandName, type Decision, decide, type IncomingMessage } from "./decide.ts";
+import { partOf } from "./keyPool.ts";
 import { createModelQueue, QueueFull } from "./modelQueue.ts";
 import { builtinAnswer, noticeText, noticeWindow, type RefusalReason, SILENT_ANSWER, WORDLESS } from "./notices.ts";
 import { type QuestionReport, reportOn } from "./report.ts";
@@ -59,7 +60,7 @@ export function createChat(bot: Bot): Chat {
           url: environment.UPSTREAM_URL,
           model: environment.UPSTREAM_MODEL,
           keys,
-          quotas: environment.UPSTREAM_QUOTAS,
+          quotas: environment.UPSTREAM_QUOTAS.map((quota) => partOf(quota, environment.TASKS)),
         });
   const threads = createThreads(bot, channels);
   const access = createAccess();

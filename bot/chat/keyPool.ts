@@ -21,6 +21,13 @@ export type KeyChoice =
   /** No key may be used before `until`, ms since 1970. */
   | { readonly kind: "spent"; readonly until: number };
 
+/** What one of so many tasks may use of a key: each counts for itself, and shards are shared out evenly. */
+export function partOf(quota: Quota, tasks: number): Quota {
+  return Object.fromEntries(
+    Object.entries(quota).map(([limit, most]) => [limit, Math.max(1, Math.floor(most / tasks))]),
+  );
+}
+
 const HOUR_MS = 3_600_000;
 
 export const hourStart = (now: number): number => now - (now % HOUR_MS);

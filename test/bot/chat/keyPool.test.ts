@@ -9,6 +9,7 @@ import {
   type KeyState,
   nextHour,
   nextMonth,
+  partOf,
   readStates,
   refuse,
   spentKeys,
@@ -91,6 +92,17 @@ describe("choosing", () => {
         }
       }),
     );
+  });
+});
+
+describe("a task's part of a quota", () => {
+  it.each([
+    [{ requestsAnHour: 300, tokensAMonth: 9_001 }, 2, { requestsAnHour: 150, tokensAMonth: 4_500 }],
+    [{ requestsAnHour: 2 }, 3, { requestsAnHour: 1 }],
+    [{}, 3, {}],
+  ])("of %j among %i tasks", (quota, tasks, part) => {
+    expect(partOf(quota, tasks)).toEqual(part);
+    expect(partOf(quota, 1)).toEqual(quota);
   });
 });
 
