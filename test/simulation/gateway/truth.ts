@@ -79,9 +79,10 @@ export class Truth {
     const event = this.#events.get(session)?.get(sequence);
     if (event === undefined) return;
     event.poisoned = true;
+    // After a standstill much happens in one instant: what ended in that of the save may have been seen running.
     const deaths = event.runs.filter(
       ({ life, startedAt, finishedAt }) =>
-        life.ended && startedAt <= life.savedAt && (finishedAt ?? Number.POSITIVE_INFINITY) > life.savedAt,
+        life.ended && startedAt <= life.savedAt && (finishedAt ?? Number.POSITIVE_INFINITY) >= life.savedAt,
     );
     if (deaths.length < 2) this.#trace.broken(`${session}/${sequence} is poison after ${deaths.length} deaths`);
   }
