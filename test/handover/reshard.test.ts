@@ -1,11 +1,11 @@
 // Another number of shards beside the running ones: no event lost, none handled twice, and as many IDENTIFYs as new shards.
 
-import { spawn } from "node:child_process";
 import path from "node:path";
 import { setTimeout as realMilliseconds } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect } from "vitest";
 import { startTables, type Tables } from "../bot/ledger/table.ts";
-import { type FaceBot, promise, ROOT, say, TOKEN, timesHandled, type World } from "../face/world.ts";
+import { type FaceBot, promise, say, TOKEN, timesHandled, type World } from "../face/world.ts";
+import { reshard } from "./reshardCommand.ts";
 
 let tables: Tables;
 beforeAll(async () => {
@@ -38,23 +38,6 @@ function traffic({ discord }: World): { stop(): Promise<readonly string[]> } {
       return ids;
     },
   };
-}
-
-/** `npm run reshard` with these arguments: what it prints, and how it ends. */
-async function reshard(environment: Readonly<Record<string, string>>, ...given: readonly string[]) {
-  const child = spawn(process.execPath, ["infra/tools/reshard.ts", ...given], {
-    cwd: ROOT,
-    env: { PATH: process.env["PATH"], ...environment },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  let printed = "";
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding("utf8").on("data", (text: string) => {
-      printed += text;
-    });
-  }
-  const exitCode = await new Promise<number | null>((resolve) => child.on("close", resolve));
-  return { printed, exitCode };
 }
 
 const STEPS = "opening\nclaiming\nboth\nclosing\ndone\n";

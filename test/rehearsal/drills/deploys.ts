@@ -1,10 +1,12 @@
 // Drills on tasks that follow each other or run side by side: real processes that share the emulated table.
 
 import path from "node:path";
+import { reshard } from "../../handover/reshardCommand.ts";
 import { tally } from "../../handover/tally.ts";
 import { type Drill, type Exception, identifies, MINUTE_MS } from "../drill.ts";
 import type { RehearsedBot, World } from "../world.ts";
 
+const LEDGER = "dynamodb:rehearsal";
 const ROLLING_TASKS = 4;
 const ROLLING_SHARDS = 8;
 const EVENT_EVERY_MS = 200;
@@ -19,7 +21,7 @@ const ROLLING_RATE = 2;
 const onTable =
   (...more: readonly Exception[]) =>
   (): readonly Exception[] => [
-    { name: "LEDGER", value: "dynamodb:rehearsal", why: "tasks hand their sessions on through a table" },
+    { name: "LEDGER", value: LEDGER, why: "tasks hand their sessions on through a table" },
     {
       name: "BOT_MODULE",
       value: path.resolve(import.meta.dirname, "../../handover/counting.ts"),
@@ -33,15 +35,17 @@ const handlersOf = (lines: readonly Readonly<Record<string, unknown>>[]) =>
 
 const count = ({ sent, lines }: World) => tally(sent, handlersOf(lines));
 
-function told(world: World): string {
-  const { sent, handled, lost, doubled, longestGapMs } = count(world);
-  const spent = world.discord.counts.identifies - world.discord.world.guilds.size;
-  return [
-    `${sent} events sent, ${handled} handled, ${lost.length} lost, ${doubled.length} doubled`,
-    `${Math.max(0, spent)} IDENTIFYs spent`,
-    `longest gap ${(longestGapMs / 1_000).toFixed(1)} s`,
-  ].join(", ");
-}
+/** @param shards that were identified before the fault */
+const told =
+  (shards: number) =>
+  (world: World): string => {
+    const { sent, handled, lost, doubled, longestGapMs } = count(world);
+    return [
+      `${sent} events sent, ${handled} handled, ${lost.length} lost, ${doubled.length} doubled`,
+      `${world.discord.counts.identifies - shards} IDENTIFYs spent`,
+      `longest gap ${(longestGapMs / 1_000).toFixed(1)} s`,
+    ].join(", ");
+  };
 
 const nothingLost = (world: World): readonly string[] => {
   const { sent, lost } = count(world);
@@ -103,7 +107,7 @@ export const DEPLOY_DRILLS: readonly Drill[] = [
     lastsMs: 15_000,
     lift: (world) => world.hush(),
     verify: eachOnce(1),
-    tell: told,
+    tell: told(1),
   },
   {
     name: "crash",
@@ -123,7 +127,7 @@ export const DEPLOY_DRILLS: readonly Drill[] = [
     lastsMs: 40_000,
     lift: (world) => world.hush(),
     verify: (world) => [...identifies(1)(world), ...nothingLost(world), ...repeatsOnlyTheEnd(world)],
-    tell: told,
+    tell: told(1),
   },
   {
     name: "Spot notice",
@@ -142,7 +146,7 @@ export const DEPLOY_DRILLS: readonly Drill[] = [
     lastsMs: 15_000,
     lift: (world) => world.hush(),
     verify: eachOnce(1),
-    tell: told,
+    tell: told(1),
   },
   {
     name: "rolling deploy of four tasks",
@@ -166,7 +170,25 @@ export const DEPLOY_DRILLS: readonly Drill[] = [
     lastsMs: 15_000,
     lift: (world) => world.hush(),
     verify: eachOnce(ROLLING_SHARDS),
-    tell: told,
+    tell: told(ROLLING_SHARDS),
+  },
+  {
+    name: "reshard",
+    fault: "npm run reshard: two shards become three beside each other, in the middle of traffic",
+    names: [{ event: "reshard.step", fields: { from: 2, to: 3, step: "done" } }],
+    mostRate: DEPLOY_RATE,
+    quietMs: 0,
+    discord: { guilds: 6, shards: 2, maxConcurrency: 4 },
+    exceptions: onTable(),
+    async inflict(world) {
+      await busy(world);
+      const { printed, exitCode } = await reshard({ ...world.tables?.environment, LEDGER }, "--to", "3", "--apply");
+      if (exitCode !== 0) throw new Error(`npm run reshard ended with ${exitCode}: ${printed}`);
+    },
+    lastsMs: 15_000,
+    lift: (world) => world.hush(),
+    verify: eachOnce(5),
+    tell: told(2),
   },
   {
     name: "ledger outage",
@@ -185,6 +207,6 @@ export const DEPLOY_DRILLS: readonly Drill[] = [
       world.hush();
     },
     verify: eachOnce(1),
-    tell: told,
+    tell: told(1),
   },
 ];
