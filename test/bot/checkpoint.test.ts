@@ -5,7 +5,7 @@ import { createCheckpoint } from "../../bot/checkpoint.ts";
 import type { StoredSession } from "../../bot/ledger/ledger.ts";
 import { createMemoryLedger } from "../../bot/ledger/memory.ts";
 import { virtualClock } from "../virtualClock.ts";
-import { recorder } from "./gateway/fleetUnderTest.ts";
+import { recordingTelemetry } from "./telemetry/recordingTelemetry.ts";
 
 const SESSION: StoredSession = {
   shard: 0,
@@ -26,7 +26,7 @@ it.each([
   const ledger = createMemoryLedger();
   await ledger.writeSessions([SESSION]);
   let sessions: readonly StoredSession[] = has;
-  const checkpoint = createCheckpoint({ clock, ledger, telemetry: recorder(), sessions: () => sessions });
+  const checkpoint = createCheckpoint({ clock, ledger, telemetry: recordingTelemetry(), sessions: () => sessions });
   checkpoint.start();
   sessions = [];
   await clock.advance(6_000);
@@ -47,7 +47,7 @@ it("writes once for all that asked before the write began, and again for what mo
     },
   };
   const sessions = (): readonly StoredSession[] => [{ ...SESSION, sequence }];
-  const checkpoint = createCheckpoint({ clock, ledger: counting, telemetry: recorder(), sessions });
+  const checkpoint = createCheckpoint({ clock, ledger: counting, telemetry: recordingTelemetry(), sessions });
   const both = [checkpoint.write(), checkpoint.write()];
   sequence = 2;
   await Promise.all(both);

@@ -389,7 +389,9 @@ describe("sessions", () => {
     message(1);
     for (let sequence = 2; sequence <= 10_002; sequence++) dispatcher.dispatch(0, sequence, "TYPING_START", {});
     expect(dispatcher.position(0)?.finished).toBe(10_002);
-    expect(telemetry.lines).toEqual([{ level: "warn", message: expect.stringContaining("will not bring it again") }]);
+    expect(telemetry.lines).toMatchObject([
+      { level: "warn", message: expect.stringContaining("will not bring it again") },
+    ]);
   });
 });
 

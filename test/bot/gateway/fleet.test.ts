@@ -28,7 +28,7 @@ describe("connecting", () => {
     expect(connection?.query.get("compress")).toBe(compression === "none" ? null : compression);
     expect(connection?.userAgent).toBe("DiscordBot (https://github.com/mooring-bot/mooring, 0.1.0)");
     expect(sent(2)[0]?.d).toMatchObject({ token: TOKEN, intents: 513, shard: [0, 1], large_threshold: 50 });
-    expect(subject.telemetry.lines.join("\n")).not.toContain(TOKEN);
+    expect(JSON.stringify([subject.telemetry.events, subject.telemetry.lines])).not.toContain(TOKEN);
   });
 
   it("beats, and measures the acknowledgements", async () => {

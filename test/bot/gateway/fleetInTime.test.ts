@@ -1,19 +1,7 @@
-// The fleet's promises about time, on a virtual clock against a strict gateway: starts, outages, zombies, budget, bans.
+// The fleet's promises about time, on a virtual clock against a strict gateway: starts, outages, zombies, bans.
 
 import { describe, expect, it } from "vitest";
-import { type VirtualFleet, virtualFleet } from "./virtualFleet.ts";
-
-async function ready(
-  shards: number,
-  options: Parameters<typeof virtualFleet>[2] = {},
-  seed = 1,
-): Promise<VirtualFleet> {
-  const subject = virtualFleet(seed, shards, options);
-  subject.gateway.maxConcurrency = 16;
-  subject.fleet.start();
-  expect(await subject.runUntil(() => subject.ready() === shards, 120_000)).toBeDefined();
-  return subject;
-}
+import { ready, virtualFleet } from "./virtualFleet.ts";
 
 describe("first start", () => {
   it.each([
@@ -128,83 +116,6 @@ describe("the resume ladder", () => {
   });
 });
 
-describe("the daily budget", () => {
-  it("holds everybody at the default reserve, says until when, and goes on by itself", async () => {
-    const subject = virtualFleet(2, 4);
-    subject.gateway.maxConcurrency = 4;
-    subject.gateway.remaining = 2;
-    subject.fleet.start();
-    await subject.clock.advance(1_000_000);
-    expect(subject.gateway.identifies).toEqual([]);
-    expect(subject.gateway.dials).toEqual([]);
-    expect(subject.fleet.status().shards.map(({ state }) => state)).toEqual(Array(4).fill("waitingForBudget"));
-    expect(subject.telemetry.levels.get("WaitingForBudget")).toBe(1);
-    const waiting = subject.telemetry.events.filter(({ name }) => name === "identify.waiting");
-    expect(waiting.length).toBeLessThanOrEqual(3);
-    expect(waiting[0]?.fields).toMatchObject({ left: 2, reserve: 100 });
-    expect(String(waiting[0]?.fields["fix"])).toContain("IDENTIFY_OVERRIDE=on");
-    subject.gateway.remaining = 1000;
-    expect(await subject.runUntil(() => subject.ready() === 4, 3_700_000, 1_000)).toBeDefined();
-    expect(subject.telemetry.levels.get("WaitingForBudget")).toBe(0);
-  });
-
-  it.each([{ identifyReserve: 0 }, { identifyOverride: true }])("spends what is left with %j", async (options) => {
-    const subject = virtualFleet(2, 4, options);
-    subject.gateway.maxConcurrency = 4;
-    subject.gateway.remaining = 2;
-    subject.fleet.start();
-    await subject.clock.advance(60_000);
-    expect(subject.ready()).toBe(2);
-    expect(subject.gateway.identifies).toHaveLength(2);
-    const states = subject.fleet.status().shards.map(({ state }) => state);
-    expect(states.filter((state) => state === "waitingForBudget")).toHaveLength(2);
-    expect(subject.gateway.violations).toEqual([]);
-    subject.gateway.remaining = 1000;
-    expect(await subject.runUntil(() => subject.ready() === 4, 3_700_000, 1_000)).toBeDefined();
-  });
-
-  it("is read once when a new day begins, though nobody identifies", async () => {
-    const subject = await ready(4);
-    expect(subject.telemetry.levels.get("IdentifiesRemaining")).toBe(996);
-    expect(subject.fetches).toBe(1);
-    subject.gateway.remaining = 1000;
-    await subject.clock.advance(3_500_000);
-    expect(subject.fetches).toBe(1);
-    await subject.clock.advance(200_000);
-    expect(subject.fetches).toBe(2);
-    expect(subject.telemetry.levels.get("IdentifiesRemaining")).toBe(1000);
-    expect(subject.gateway.identifies).toHaveLength(4);
-  });
-
-  it("is read again when the answer is old, and never hammered while it fails", async () => {
-    let fails = false;
-    let asked = 0;
-    const subject = await ready(1, {
-      async fetchGateway() {
-        asked++;
-        if (fails) throw new Error("down");
-        return {
-          url: "wss://gateway.test",
-          shards: 1,
-          total: 1000,
-          remaining: 900,
-          resetAfterMs: 3_600_000,
-          maxConcurrency: 1,
-        };
-      },
-    });
-    await subject.clock.advance(700_000);
-    fails = true;
-    for (const peer of [...subject.gateway.peers]) peer.end(4009);
-    await subject.clock.advance(300_000);
-    expect(subject.gateway.identifies).toHaveLength(1);
-    expect(asked).toBeGreaterThan(5);
-    expect(asked).toBeLessThan(120);
-    fails = false;
-    expect(await subject.runUntil(() => subject.ready() === 1, 60_000)).toBeDefined();
-  });
-});
-
 describe("bans", () => {
   it("meets an edge ban with one probe at a time, and says when it is over", async () => {
     const subject = await ready(8);
@@ -241,64 +152,6 @@ describe("bans", () => {
   });
 });
 
-describe("GET /gateway/bot", () => {
-  const answer = {
-    url: "wss://gateway.test",
-    shards: 2,
-    total: 1000,
-    remaining: 900,
-    resetAfterMs: 3_600_000,
-    maxConcurrency: 1,
-  };
-
-  it.each([2, "auto"] as const)("is asked once at a start with SHARD_COUNT=%s", async (shardCount) => {
-    const subject = virtualFleet(1, 2, { shardCount });
-    subject.fleet.start();
-    expect(await subject.runUntil(() => subject.ready() === 2, 20_000)).toBeDefined();
-    expect(subject.fetches).toBe(1);
-  });
-
-  it("is not asked while REST is banned, in silence, and within a second of the lift", async () => {
-    let asked = 0;
-    const subject = virtualFleet(1, 2, {
-      async fetchGateway() {
-        asked++;
-        return answer;
-      },
-    });
-    subject.fleet.setRestBan(subject.clock.wall() + 3_600_000);
-    subject.fleet.start();
-    await subject.clock.advance(1_800_000);
-    expect(asked).toBe(0);
-    expect(subject.telemetry.lines.filter((line) => line.includes("/gateway/bot"))).toEqual([]);
-    subject.fleet.setRestBan(undefined);
-    expect(await subject.runUntil(() => asked === 1, 1_000)).toBeDefined();
-    expect(await subject.runUntil(() => subject.ready() === 2, 10_000)).toBeDefined();
-  });
-
-  it("that a ban refuses while it is asked is no news, and a lift cuts its backoff short", async () => {
-    let banned = true;
-    let asked = 0;
-    const subject = virtualFleet(1, 2, {
-      async fetchGateway() {
-        asked++;
-        if (banned) {
-          subject.fleet.setRestBan(subject.clock.wall() + 3_600_000);
-          throw new Error("banned");
-        }
-        return answer;
-      },
-    });
-    subject.fleet.start();
-    await subject.clock.advance(1_800_000);
-    expect(asked).toBe(1);
-    expect(subject.telemetry.lines.filter((line) => line.includes("/gateway/bot"))).toEqual([]);
-    banned = false;
-    subject.fleet.setRestBan(undefined);
-    expect(await subject.runUntil(() => asked === 2, 1_000)).toBeDefined();
-  });
-});
-
 describe("shards that are not there", () => {
   it("SHARD_IDS beyond the count that auto finds: said once, and nothing is dialled", async () => {
     const counts: number[] = [];
@@ -326,79 +179,4 @@ describe("shards that are not there", () => {
       expect(await request).toMatchObject({ members: [] });
     },
   );
-});
-
-describe("IDENTIFYs", () => {
-  it("that nobody answers are not followed by the other shards' of the key", async () => {
-    const subject = virtualFleet(1, 16);
-    subject.gateway.answersIdentify = false;
-    subject.fleet.start();
-    await subject.clock.advance(600_000);
-    expect(subject.gateway.identifies.length).toBeGreaterThan(2);
-    expect(subject.gateway.identifies.length).toBeLessThanOrEqual(25);
-    subject.gateway.answersIdentify = true;
-    expect(await subject.runUntil(() => subject.ready() === 16, 300_000)).toBeDefined();
-    expect(subject.gateway.violations).toEqual([]);
-  });
-
-  it("without leave are not sent, and keep nobody else from theirs", async () => {
-    let denials = 3;
-    const subject = virtualFleet(1, 3, {
-      async identifyPermit() {
-        if (denials-- > 0) throw new Error("another process has the key");
-        return "granted";
-      },
-    });
-    subject.fleet.start();
-    const took = await subject.runUntil(() => subject.ready() === 3, 300_000);
-    expect(took).toBeLessThanOrEqual(90_000);
-    expect(subject.gateway.identifies).toHaveLength(3);
-    expect(subject.gateway.violations).toEqual([]);
-  });
-
-  it("that other processes have spent too are waited for as one's own are, and come back at the reset", async () => {
-    let left: number | undefined = 100;
-    const subject = virtualFleet(1, 3, {
-      identifyPermit: async () => (left === undefined ? "granted" : { left }),
-    });
-    subject.gateway.remaining = 950;
-    subject.fleet.start();
-    await subject.clock.advance(5_000);
-    expect(subject.fleet.status().shards.map(({ state }) => state)).toEqual(Array(3).fill("waitingForBudget"));
-    expect(subject.fleet.status().identify).toMatchObject({ left: 100, reserve: 100 });
-    expect(subject.telemetry.levels.get("WaitingForBudget")).toBe(1);
-    expect(subject.telemetry.levels.get("IdentifiesRemaining")).toBe(100);
-    const waiting = subject.telemetry.events.filter(({ name }) => name === "identify.waiting");
-    expect(waiting.map(({ fields }) => fields["left"])).toEqual([100]);
-    expect(subject.gateway.identifies).toEqual([]);
-    left = undefined;
-    const took = await subject.runUntil(() => subject.ready() === 3, 3_700_000, 1_000);
-    expect(took).toBeDefined();
-    expect(subject.gateway.violations).toEqual([]);
-  });
-
-  it("are held back from the start on, however late the shard count is known", async () => {
-    let fails = true;
-    const subject = virtualFleet(1, 2, {
-      shardCount: "auto",
-      identifyDelayMs: 60_000,
-      async fetchGateway() {
-        if (fails) throw new Error("down");
-        return {
-          url: "wss://gateway.test",
-          shards: 2,
-          total: 1000,
-          remaining: 900,
-          resetAfterMs: 3_600_000,
-          maxConcurrency: 2,
-        };
-      },
-    });
-    subject.fleet.start();
-    await subject.clock.advance(50_000);
-    fails = false;
-    expect(await subject.runUntil(() => subject.gateway.identifies.length > 0, 60_000)).toBeDefined();
-    expect(subject.gateway.identifies[0]?.at).toBeGreaterThanOrEqual(60_000);
-    expect(subject.gateway.identifies[0]?.at).toBeLessThan(85_000);
-  });
 });

@@ -3,9 +3,9 @@
 import type { Clock } from "../../../bot/clock.ts";
 import { createFleet, type Fleet, type FleetOptions, type GatewayInfo } from "../../../bot/gateway/fleet.ts";
 import type { StoredSession } from "../../../bot/ledger/ledger.ts";
-import type { Telemetry } from "../../../bot/telemetry/telemetry.ts";
 import { Secret } from "../../../shared/secret.ts";
 import type { StillClock } from "../../stillClock.ts";
+import { type RecordingTelemetry, recordingTelemetry } from "../telemetry/recordingTelemetry.ts";
 
 /** An hour of a still clock is over in moments, and nothing here takes longer. */
 const LONGEST_MS = 3_600_000;
@@ -14,34 +14,6 @@ const LOOKS = 4_000;
 const LOOK_AGAIN_MS = 5;
 
 export const TOKEN = "not-a-real-token.of.anybody";
-
-export interface Recorder extends Telemetry {
-  readonly events: { name: string; fields: Readonly<Record<string, unknown>> }[];
-  readonly counts: Map<string, number>;
-  readonly levels: Map<string, number>;
-  readonly samples: Map<string, number[]>;
-  readonly lines: string[];
-}
-
-export function recorder(): Recorder {
-  const kept: Recorder = {
-    events: [],
-    counts: new Map(),
-    levels: new Map(),
-    samples: new Map(),
-    lines: [],
-    count: (metric, by = 1) => void kept.counts.set(metric, (kept.counts.get(metric) ?? 0) + by),
-    level: (metric, value) => void kept.levels.set(metric, value),
-    observe: (metric, value) => void kept.samples.set(metric, [...(kept.samples.get(metric) ?? []), value]),
-    event(name, fields) {
-      kept.events.push({ name, fields });
-      kept.lines.push(JSON.stringify({ name, fields }));
-    },
-    log: (level, message, fields) => void kept.lines.push(JSON.stringify({ level, message, fields })),
-    flush() {},
-  };
-  return kept;
-}
 
 export interface Dispatched {
   readonly shard: number;
@@ -52,7 +24,7 @@ export interface Dispatched {
 
 export interface FleetUnderTest {
   readonly fleet: Fleet;
-  readonly telemetry: Recorder;
+  readonly telemetry: RecordingTelemetry;
   readonly dispatched: Dispatched[];
   readonly sessions: { shard: number; session: string; sequence: number }[];
   readonly fatals: { code: string; fix: string }[];
@@ -82,7 +54,7 @@ export interface Given extends Partial<FleetOptions> {
 
 export function fleetUnderTest(url: string, given: Given & { readonly clock: Clock }): FleetUnderTest {
   const { clock, info = {}, stored = [], ...options } = given;
-  const telemetry = recorder();
+  const telemetry = recordingTelemetry();
   const received = new Map<number, number>();
   const subject: Omit<FleetUnderTest, "fleet"> = {
     telemetry,
@@ -100,7 +72,8 @@ export function fleetUnderTest(url: string, given: Given & { readonly clock: Clo
           await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS));
         }
       } catch {
-        failure.message += `\n${telemetry.lines.slice(-40).join("\n")}`;
+        const told = [...telemetry.events.slice(-30), ...telemetry.lines.slice(-20)];
+        failure.message += `\n${told.map((each) => JSON.stringify(each)).join("\n")}`;
         throw failure;
       }
     },

@@ -3,7 +3,7 @@
 import { createFleet, type Fleet, type FleetOptions } from "../../../bot/gateway/fleet.ts";
 import { Secret } from "../../../shared/secret.ts";
 import { type VirtualClock, virtualClock } from "../../virtualClock.ts";
-import { type Recorder, recorder } from "./fleetUnderTest.ts";
+import { type RecordingTelemetry, recordingTelemetry } from "../telemetry/recordingTelemetry.ts";
 import { type VirtualGateway, virtualGateway } from "./virtualGateway.ts";
 
 /** The same numbers for the same seed (mulberry32). */
@@ -21,7 +21,7 @@ export interface VirtualFleet {
   readonly fleet: Fleet;
   readonly clock: VirtualClock;
   readonly gateway: VirtualGateway;
-  readonly telemetry: Recorder;
+  readonly telemetry: RecordingTelemetry;
   /** Every dispatch as "session/sequence", in order of arrival. */
   readonly handled: { shard: number; sequence: number; type: string }[];
   readonly dropped: number[];
@@ -36,7 +36,7 @@ export function virtualFleet(seed: number, shards: number, given: Partial<FleetO
   const clock = virtualClock();
   const random = seeded(seed);
   const gateway = virtualGateway(clock, random);
-  const telemetry = recorder();
+  const telemetry = recordingTelemetry();
   const received = new Map<number, number>();
   const parts = {
     clock,
@@ -93,4 +93,13 @@ export function virtualFleet(seed: number, shards: number, given: Partial<FleetO
   });
   const built: VirtualFleet = Object.assign(parts, { fleet });
   return built;
+}
+
+/** A fleet whose shards are all ready. */
+export async function ready(shards: number, options: Partial<FleetOptions> = {}, seed = 1): Promise<VirtualFleet> {
+  const subject = virtualFleet(seed, shards, options);
+  subject.gateway.maxConcurrency = 16;
+  subject.fleet.start();
+  if ((await subject.runUntil(() => subject.ready() === shards, 120_000)) === undefined) throw new Error("never ready");
+  return subject;
 }
