@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import type { Bot } from "../defineBot.ts";
 import type { Chat } from "./chat.ts";
 import { COMMANDS, type CommandName } from "./decide.ts";
-import { NOT_ALLOWED } from "./notices.ts";
+import { NOT_ALLOWED, NOT_OPERATOR } from "./notices.ts";
 import type { Caller } from "./rights.ts";
 import { SLASH_COMMANDS } from "./rights.ts";
 import {
@@ -53,7 +53,7 @@ export async function onInteraction(bot: Bot, chat: Chat, interaction: IncomingI
   if (early === undefined) await bot.rest.request(answerInteractionCall(interaction, undefined));
   const result = early ?? (await work);
   // Unlike a message, an interaction that is not answered looks broken: a stranger is told each time.
-  const text = result.text ?? NOT_ALLOWED;
+  const text = result.text ?? (name === "reboot" ? NOT_OPERATOR : NOT_ALLOWED);
   try {
     await bot.rest.request(
       early === undefined ? editInteractionCall(interaction, text) : answerInteractionCall(interaction, text),

@@ -236,11 +236,13 @@ describe("slash commands", () => {
     await run.event("INTERACTION_CREATE", interaction("stop", { permissions: "8192" }));
     await run.event("INTERACTION_CREATE", interaction("stop"));
     await run.event("INTERACTION_CREATE", interaction("stop"));
+    await run.event("INTERACTION_CREATE", interaction("reboot", { permissions: "8192" }));
     const refused = { type: 4, data: { flags: 64, content: "Sorry, that is for this server's moderators." } };
     expect(callbacks(run)).toMatchObject([
       { type: 4, data: { flags: 64, content: expect.stringContaining("silent"), allowed_mentions: { parse: [] } } },
       refused,
       refused,
+      { type: 4, data: { content: "Sorry, that is for whoever runs me." } },
     ]);
     expect(run.calls.some(({ path }) => path.startsWith("/guilds"))).toBe(false);
   });
