@@ -53,15 +53,26 @@ export interface Predecessors {
   readonly waiting: number;
 }
 
-export function predecessors(): Predecessors {
+// Tasks that follow each other within one handler's run; more of them are no deploys any more.
+const LONGEST_CHAIN = 8;
+
+/** @param self this task, for which nobody waits here. */
+export function predecessors(self: string): Predecessors {
   let known = new Map<string, Task>();
   const waits = new Set<{ task: string; event: EventId; settle: (outcome: Outcome) => void }>();
 
-  const outcomeOf = (task: string, [shard, sequence]: EventId): Outcome | undefined => {
+  const outcomeOf = (task: string, event: EventId, chain = LONGEST_CHAIN): Outcome | undefined => {
+    const [shard, sequence] = event;
     const record = known.get(task)?.record;
     const among = (events: readonly EventId[]): boolean => events.some(([s, q]) => s === shard && q === sequence);
     if (record === undefined) return "run";
     if (among(record.finished)) return "finished";
+    // Who has not begun it itself says who had: that one may outlive it.
+    const before = record.awaits?.find(([s, q]) => s === shard && q === sequence)?.[2];
+    if (before !== undefined && before !== self && chain > 0) {
+      const outcome = outcomeOf(before, event, chain - 1);
+      if (outcome !== "run") return outcome;
+    }
     return (record.state === "active" || record.state === "draining") && among(record.running) ? undefined : "run";
   };
 
@@ -79,12 +90,15 @@ export function predecessors(): Predecessors {
       const record = task === null ? undefined : known.get(task)?.record;
       const mine = (events: readonly EventId[] = []): number[] =>
         events.filter(([other]) => other === shard).map(([, sequence]) => sequence);
-      const [state, running] = [record?.state, mine(record?.running)];
-      const runs = state === "active" || state === "draining";
+      const begun = mine(record?.running).map((sequence) => {
+        return { sequence, outcome: outcomeOf(task ?? "", [shard, sequence]) };
+      });
+      const those = (wanted: Outcome | undefined): number[] =>
+        begun.filter(({ outcome }) => outcome === wanted).map(({ sequence }) => sequence);
       return {
-        finished: mine(record?.finished),
-        running: runs ? running : [],
-        cutOff: state === "gone" ? running : [],
+        finished: [...mine(record?.finished), ...those("finished")],
+        running: those(undefined),
+        cutOff: record?.state === "gone" ? those("run") : [],
       };
     },
     outcome: (task, event) => new Promise((settle) => waits.add({ task, event, settle })),

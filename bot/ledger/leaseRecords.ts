@@ -35,7 +35,12 @@ export interface TaskRecord extends Traffic {
   readonly running: readonly EventId[];
   /** Events of shards it has given away that were running then and are finished now. */
   readonly finished: readonly EventId[];
+  /** Of `running` those that it has not begun, since a task that had the shard before runs them; absent in older versions. */
+  readonly awaits?: readonly AwaitedEvent[] | undefined;
 }
+
+/** An event, and the task that had its shard before. */
+export type AwaitedEvent = readonly [shard: number, sequence: number, task: string];
 
 export interface Task {
   readonly id: string;
@@ -64,7 +69,8 @@ export function taskFrom({ id, version, body }: Item): Task | undefined {
   const traffic = trafficFrom(value);
   if (traffic === undefined || !areEvents(running) || !areEvents(finished)) return undefined;
   const set = setFrom(value["set"]);
-  return { id, version, record: { rank, state, moves, asks, ...traffic, set, running, finished } };
+  const awaits = areAwaited(value["awaits"]) ? value["awaits"] : undefined;
+  return { id, version, record: { rank, state, moves, asks, ...traffic, set, running, finished, awaits } };
 }
 
 function setFrom(value: unknown): SetRecord | undefined {
@@ -102,5 +108,10 @@ const STATES: readonly unknown[] = ["active", "draining", "gone", "dead"] satisf
 const isState = (value: unknown): value is TaskState => STATES.includes(value);
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0;
 const isName = (value: unknown): value is string | null => value === null || typeof value === "string";
+const areAwaited = (value: unknown): value is readonly AwaitedEvent[] =>
+  Array.isArray(value) &&
+  value.every(
+    (event) => Array.isArray(event) && event.length === 3 && areEvents([event.slice(0, 2)]) && isName(event[2]),
+  );
 const areEvents = (value: unknown): value is readonly EventId[] =>
   Array.isArray(value) && value.every((event) => Array.isArray(event) && event.length === 2 && event.every(isCount));

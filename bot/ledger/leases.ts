@@ -8,6 +8,8 @@ import { ownerOf } from "./itemLedger.ts";
 import type { Items } from "./items.ts";
 import { BEAT_MS, type Claim, isOfSet, leaseTable } from "./lease.ts";
 import {
+  type AwaitedEvent,
+  type EventId,
   leaseFrom,
   leaseItem,
   type SetRecord,
@@ -117,7 +119,9 @@ export function createLeases(options: LeasesOptions): Leases {
   const { clock, telemetry, items, id } = options;
   const table = leaseTable({ id, tasks: options.tasks });
   const given = givenAway();
-  const before = predecessors();
+  const before = predecessors(id);
+  // Events that are not begun here, by shard and sequence, with the task that had their shard before.
+  const awaiting = new Map<string, AwaitedEvent>();
   const stopping = new AbortController();
   let state: TaskState = "active";
   let joined = false;
@@ -145,7 +149,11 @@ export function createLeases(options: LeasesOptions): Leases {
       const report = given.report(options.running);
       awaited = report.running.length > 0;
       const set = shardCount === undefined ? undefined : { count: shardCount, ...said };
-      return { rank, state, moves, asks, ...options.traffic.record(), set, ...report };
+      const awaits = report.running.flatMap((event) => {
+        const one = awaiting.get(event.join("/"));
+        return one === undefined ? [] : [one];
+      });
+      return { rank, state, moves, asks, ...options.traffic.record(), set, ...report, awaits };
     },
   });
 
@@ -265,6 +273,14 @@ export function createLeases(options: LeasesOptions): Leases {
     }
   };
 
+  const outcomeOf = (from: string, event: EventId): Promise<Outcome> => {
+    const place = event.join("/");
+    awaiting.set(place, [...event, from]);
+    const outcome = before.outcome(from, event);
+    void outcome.then(() => awaiting.delete(place));
+    return outcome;
+  };
+
   const claim = async (claims: readonly Claim[], count: number): Promise<void> => {
     // Read after whoever had the shards had let go, and so after their last checkpoint. Without it nothing is granted yet:
     // a shard that began without its session would cost an IDENTIFY and lose what that one has missed.
@@ -279,7 +295,7 @@ export function createLeases(options: LeasesOptions): Leases {
       const { finished, running, cutOff } = before.of(from, shard);
       const spared = [...running, ...cutOff];
       const outcomes = new Map(
-        running.map((sequence) => [sequence, before.outcome(from ?? "", [shard, sequence])] as const),
+        running.map((sequence) => [sequence, outcomeOf(from ?? "", [shard, sequence])] as const),
       );
       const session = sessions.find((kept) => kept.shard === shard && kept.shardCount === count);
       telemetry.event("lease.taken", { shard, fence, from });

@@ -189,7 +189,7 @@ describe("events that cross a hand-over", () => {
     ["its item is gone", [], "run"],
     ["it speaks of others only", [task("old", 1, { state: "draining", running: [[0, 6]] })], "run"],
   ] as const)("waits for the predecessor until %s", async (_what, tasks, outcome) => {
-    const before = predecessors();
+    const before = predecessors("me");
     before.tasksRead([task("old", 1, { state: "draining", running: [[0, 5]] })]);
     expect(before.of("old", 0)).toEqual({ running: [5], finished: [], cutOff: [] });
     const settled = before.outcome("old", [0, 5]);
@@ -198,5 +198,43 @@ describe("events that cross a hand-over", () => {
     before.tasksRead(tasks);
     expect(before.waiting).toBe(0);
     expect(await settled).toBe(outcome);
+  });
+
+  const middle = (state: TaskRecord["state"]): Task =>
+    task("middle", 2, { state, running: [[0, 5]], awaits: [[0, 5, "old"]] });
+
+  it.each([
+    [
+      "that has ended, until the task that runs the event is through",
+      "gone",
+      [task("old", 1, { state: "gone", finished: [[0, 5]] })],
+      "finished",
+    ],
+    [
+      "that has ended, until the task that ran the event has ended too",
+      "gone",
+      [task("old", 1, { state: "gone", running: [[0, 5]] })],
+      "run",
+    ],
+    [
+      "that lives, and runs the event itself by now",
+      "draining",
+      [task("old", 1, { state: "dead", running: [[0, 5]] })],
+      undefined,
+    ],
+  ] as const)("waits across a task %s", async (_what, state, others, outcome) => {
+    const before = predecessors("me");
+    before.tasksRead([task("old", 1, { state: "draining", running: [[0, 5]] }), middle(state)]);
+    expect(before.of("middle", 0)).toEqual({ running: [5], finished: [], cutOff: [] });
+    const settled = before.outcome("middle", [0, 5]);
+    before.tasksRead([...others, middle(state)]);
+    expect(before.waiting).toBe(outcome === undefined ? 1 : 0);
+    if (outcome !== undefined) expect(await settled).toBe(outcome);
+  });
+
+  it("waits for nobody that waits for itself", () => {
+    const before = predecessors("old");
+    before.tasksRead([task("old", 1), middle("gone")]);
+    expect(before.of("middle", 0)).toEqual({ running: [], finished: [], cutOff: [5] });
   });
 });
