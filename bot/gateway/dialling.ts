@@ -65,6 +65,7 @@ export function dial(state: ShardState & { kind: "waiting" }, now: number): Step
       generation,
       turn: state.turn,
       host,
+      dialledAt: now,
       since: now,
       deadline: now + DEADLINE_MS.connecting,
     },

@@ -19,9 +19,9 @@ export interface Heartbeat {
   readonly graced: boolean;
 }
 
-/** After HELLO: the first beat comes at interval x random (events/gateway#sending-heartbeats). */
-export function startHeartbeat(intervalMs: number, now: number, random: () => number): Heartbeat {
-  return { intervalMs, dueAt: now + intervalMs * random(), unacknowledgedSince: null, graced: false };
+/** After HELLO: the first beat comes at interval x random after `since` (events/gateway#sending-heartbeats). */
+export function startHeartbeat(intervalMs: number, since: number, random: () => number): Heartbeat {
+  return { intervalMs, dueAt: since + intervalMs * random(), unacknowledgedSince: null, graced: false };
 }
 
 /**

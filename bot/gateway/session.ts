@@ -160,7 +160,8 @@ function onHello(state: ShardState, data: unknown, now: number, random: () => nu
   const intervalMs = heartbeatInterval(data);
   if (intervalMs === undefined)
     return lose(state, now, random, shard, { by: "us", reason: "HELLO without an interval" });
-  const heartbeat = startHeartbeat(intervalMs, now, random);
+  // From the dial on: where we stood still meanwhile, HELLO may be old, and a full first wait would be too long for Discord.
+  const heartbeat = startHeartbeat(intervalMs, state.dialledAt, random);
   const reachable: Effect = { kind: "reachable", host: state.host };
   const { session } = state;
   if (session === null) {

@@ -62,6 +62,7 @@ export interface Waiting extends Common {
 
 export interface Connecting extends Common {
   readonly kind: "connecting" | "awaitingHello";
+  readonly dialledAt: number;
   readonly turn: boolean;
   readonly host: "resume" | "generic";
   readonly deadline: number;

@@ -255,6 +255,28 @@ describe("deadlines", () => {
   });
 });
 
+describe("the first beat", () => {
+  it.each([
+    { what: "comes after a share of the interval", stoodStillMs: 0, beats: [20_000] },
+    {
+      what: "comes at once when HELLO lay unread while the process stood still",
+      stoodStillMs: 55_000,
+      beats: [55_000],
+    },
+  ])("$what", ({ stoodStillMs, beats }) => {
+    const subject = new Subject(SESSION);
+    subject.feed({ kind: "start" }, { kind: "dialTurn" });
+    subject.now = stoodStillMs;
+    subject.feed({ kind: "opened", generation: 1 }, hello(1));
+    const at: number[] = [];
+    for (; at.length === 0 && subject.now < 80_000; subject.now += 1_000) {
+      subject.feed({ kind: "timer", behind: false });
+      if (subject.kinds.includes("heartbeat")) at.push(subject.now);
+    }
+    expect(at).toEqual(beats);
+  });
+});
+
 describe("any inputs whatever", () => {
   const generations = fc.integer({ min: 0, max: 4 });
   const inputs: fc.Arbitrary<Input> = fc.oneof(
