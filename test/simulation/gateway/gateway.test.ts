@@ -3,8 +3,8 @@
 import { describe, expect, it } from "vitest";
 import { simulate } from "./scenario.ts";
 
-/** Each of the first ones broke a rule before its cause was mended; see the commits. */
-const FIXED = [8, 7, 9, 25, 49, 88, 106, 388, 395, 1, 2, 3, 4, 5, 6, 10, 11, 12];
+/** The first three broke a rule before its cause was mended; 32 and 55 come near to the reserve and to the presence limit. */
+const FIXED = [27, 164, 1607, 32, 55, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
 const FRESH = Array.from({ length: 8 }, () => Math.floor(Math.random() * 1e9));
 
 describe("the gateway in simulation", () => {
@@ -13,7 +13,7 @@ describe("the gateway in simulation", () => {
   });
 
   it.each(FRESH)(
-    "keeps every rule with the fresh seed %i (npm run simulate -- gateway --seed %i --runs 1)",
+    "keeps every rule with the fresh seed %i (npm run simulate -- gateway --runs 1 --seed, and this one)",
     async (seed) => {
       expect((await simulate(seed)).broken).toBeUndefined();
     },
