@@ -1,6 +1,6 @@
 // One request and everybody who waits for its result; each caller may give up alone.
 
-import type { Cancel, Clock } from "../clock.ts";
+import type { Clock } from "../clock.ts";
 import { RestError } from "./errors.ts";
 import type { Message } from "./message.ts";
 import type { Entry, Priority } from "./queue.ts";
@@ -25,6 +25,8 @@ export interface WaiterOptions {
   readonly deadlineMs: number | undefined;
 }
 
+const NOTHING = (): void => {};
+
 export class Call {
   readonly route: Route;
   readonly message: Message;
@@ -47,7 +49,8 @@ export class Call {
   /** Monotonic ms at which the last waiter's deadline ends; Infinity while one has none. */
   latest = 0;
   readonly #clock: Clock;
-  readonly #waiters = new Set<Waiter>();
+  /** Mostly one. */
+  #waiters: Waiter[] = [];
   readonly #abandoned: (call: Call) => void;
 
   /** @param abandoned called once nobody waits any more. */
@@ -76,30 +79,30 @@ export class Call {
     const { signal, deadlineMs } = options;
     this.latest = Math.max(this.latest, deadlineMs === undefined ? Infinity : this.#clock.now() + deadlineMs);
     return new Promise((resolve, reject) => {
-      let cancel: Cancel | undefined;
-      const leave = (error: unknown): void => {
-        if (!this.#waiters.delete(waiter)) return;
-        waiter.detach();
-        reject(error);
-        if (this.#waiters.size === 0) this.#abandoned(this);
-      };
-      const abort = (): void => leave(signal?.reason);
-      const waiter: Waiter = {
-        resolve,
-        reject,
-        detach: () => {
-          cancel?.();
-          signal?.removeEventListener("abort", abort);
-        },
-      };
-      this.#waiters.add(waiter);
-      signal?.addEventListener("abort", abort, { once: true });
-      if (deadlineMs !== undefined) {
-        cancel = this.#clock.schedule(deadlineMs, () =>
-          leave(new RestError("deadline", `not done within ${deadlineMs} ms`, { route: this.route.name })),
-        );
-      }
+      const bound = signal !== undefined || deadlineMs !== undefined;
+      this.#waiters.push({ resolve, reject, detach: bound ? this.#attach(options, reject) : NOTHING });
     });
+  }
+
+  /** Lets one caller give up by its signal or deadline. @returns what undoes that */
+  #attach({ signal, deadlineMs }: WaiterOptions, reject: (error: unknown) => void): () => void {
+    const leave = (error: unknown): void => {
+      const waiter = this.#waiters.find((one) => one.reject === reject);
+      if (waiter === undefined) return;
+      this.#waiters = this.#waiters.filter((one) => one !== waiter);
+      waiter.detach();
+      reject(error);
+      if (this.#waiters.length === 0) this.#abandoned(this);
+    };
+    const abort = (): void => leave(signal?.reason);
+    signal?.addEventListener("abort", abort, { once: true });
+    const late = (): void =>
+      leave(new RestError("deadline", `not done within ${deadlineMs} ms`, { route: this.route.name }));
+    const cancel = deadlineMs === undefined ? NOTHING : this.#clock.schedule(deadlineMs, late);
+    return () => {
+      cancel();
+      signal?.removeEventListener("abort", abort);
+    };
   }
 
   /** Gives every waiter a document of its own, so that none sees another's changes. */
@@ -116,8 +119,8 @@ export class Call {
   }
 
   #take(): readonly Waiter[] {
-    const waiters = [...this.#waiters];
-    this.#waiters.clear();
+    const waiters = this.#waiters;
+    this.#waiters = [];
     for (const waiter of waiters) waiter.detach();
     return waiters;
   }
