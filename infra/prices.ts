@@ -15,6 +15,9 @@ export const HOURLY_USD = {
   fargateGigabyte: { ARM64: 0.00356, X86_64: 0.004445 },
 } as const;
 
+/** DynamoDB on demand, per million write and read units. */
+export const LEDGER_USD = { millionWrites: 0.625, millionReads: 0.125 } as const;
+
 // Spot's price floats; AWS speaks of up to 70 % off, and that is what it is most of the time.
 const SPOT_SHARE = 0.3;
 

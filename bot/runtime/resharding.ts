@@ -10,8 +10,8 @@ import type { Telemetry } from "../telemetry/telemetry.ts";
 import type { Lifecycle } from "./lifecycle.ts";
 import type { Handling, ShardSet } from "./shardSet.ts";
 
-// A read costs an eighth of a millionth of a dollar: looked at like this a task's cost a cent a month.
-const LOOK_MS = 15_000;
+/** Between two looks at the plan while nothing is under way; each costs a read, two cents a month for every task. */
+export const LOOK_MS = 15_000;
 const LOOK_MEANWHILE_MS = 1_000;
 // An IDENTIFY of the old set may have gone just before; the two sets' windows know nothing of each other.
 const IDENTIFY_APART_MS = 6_000;

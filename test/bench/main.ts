@@ -1,12 +1,13 @@
-// `npm run bench -- gateway | rest | handoff`: Mooring, beside its peers where they can do it, as markdown on stdout.
+// `npm run bench -- gateway | rest | handoff | ledger`: Mooring, beside its peers where they can do it, as markdown on stdout.
 
 import { parseArgs } from "node:util";
 import { gatewayBenchmark } from "./gateway/benchmark.ts";
 import { handoffBenchmark } from "./handoff/benchmark.ts";
 import { installPeers } from "./install.ts";
+import { ledgerBenchmark } from "./ledger/benchmark.ts";
 import { restBenchmark } from "./rest/benchmark.ts";
 
-const USAGE = `npm run bench -- gateway|rest|handoff [--rounds N] [--quick] [--events N] [--only NAME]... [--profile FOLDER]
+const USAGE = `npm run bench -- gateway|rest|handoff|ledger [--rounds N] [--quick] [--events N] [--only NAME]... [--profile FOLDER]
 
   --rounds N        rounds taken in turns, whose medians are shown (5; gateway 15; with --quick 2 and 5)
   --quick           fewer events and rounds: a first look in minutes
@@ -44,12 +45,14 @@ const common = {
 };
 
 const [which] = positionals;
-if (values.help || positionals.length !== 1 || (which !== "gateway" && which !== "rest" && which !== "handoff")) {
+if (values.help || positionals.length !== 1 || !["gateway", "rest", "handoff", "ledger"].includes(which ?? "")) {
   process.stderr.write(USAGE);
   process.exitCode = values.help ? 0 : 64;
 } else if (which === "handoff") {
   const deploys = wholeNumber("deploys", values.deploys, values.quick ? 5 : 20);
   process.stdout.write(await handoffBenchmark({ shardCounts: [1, 16, 64], deploys, progress: common.progress }));
+} else if (which === "ledger") {
+  process.stdout.write(await ledgerBenchmark(common.progress));
 } else {
   installPeers();
   const events = wholeNumber("events", values.events, values.quick ? 100_000 : 300_000);
