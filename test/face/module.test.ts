@@ -1,5 +1,7 @@
 // The module seam: what a bot module sees, when it sees it, and what it can do, over a process of its own.
 
+import { writeFileSync } from "node:fs";
+import path from "node:path";
 import { describe, expect } from "vitest";
 import { recordingGateway } from "./fakes.ts";
 import { REMOTE_INTENTS } from "./remote.ts";
@@ -202,6 +204,23 @@ describe.concurrent("bot.requestGuildMembers", () => {
       expect(some).toMatchObject({ members: [{ user: { id: guild.ownerId } }], notFound: ["1"] });
     },
   );
+
+  promise("asked in start waits for the shards", { shards: 2, maxConcurrency: 2 }, async ({ bot, discord, home }) => {
+    const guild = [...discord.world.guilds.values()][1];
+    const file = path.join(home, "bot.mjs");
+    writeFileSync(
+      file,
+      `export default {
+         intents: ["GUILDS"],
+         start(bot) {
+           const asked = bot.requestGuildMembers({ guildId: "${guild?.id}", userIds: ["${guild?.ownerId}"] });
+           asked.then(({ members }) => bot.log("info", \`members: \${members.length}\`), (error) => bot.log("error", error.message));
+         },
+       };`,
+    );
+    const child = bot({ BOT_MODULE: file });
+    await child.until("its line", () => child.lines.some(({ msg }) => msg === "members: 1"));
+  });
 });
 
 describe.concurrent("bot.rest.request", () => {
