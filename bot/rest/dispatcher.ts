@@ -2,6 +2,8 @@
 
 import type { Cancel, Clock, Random } from "../clock.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
+import { LONGEST_WAIT_MS, refusalOf } from "./admission.ts";
+import { Alarm } from "./alarm.ts";
 import type { Call, Result } from "./call.ts";
 import type { EdgeWatch } from "./edgeWatch.ts";
 import { faultError, RestError, refusedError, unauthorizedError, unleasedError, waitTooLong } from "./errors.ts";
@@ -13,14 +15,12 @@ import { type FaultKind, RetryBudget, retryDelay } from "./retry.ts";
 import { RetryAfterCheck } from "./retryAfterCheck.ts";
 import { Scheduler } from "./scheduler.ts";
 import type { Exchange, Transport } from "./transport.ts";
-import { isInvalid, judge, type LimitScope, limitHeaders, type Verdict } from "./verdict.ts";
+import { isInvalid, jsonOf, judge, type LimitScope, limitHeaders, type Verdict } from "./verdict.ts";
 
 /** Never a zero wait after a 429, whatever it says; and where it says nothing, a second that doubles. */
 const SHORTEST_WAIT_MS = 100;
 const UNNAMED_WAIT_MS = 1000;
 const MOST_LIMITED = 5;
-/** A call whose 429 asks for more than this is told so instead of waiting; a channel's name and topic ask for up to 10 min. */
-const LONGEST_WAIT_MS = 900_000;
 /** Beyond what the global limit lets through: interaction and webhook requests under way, each with a connection. */
 const MOST_EXEMPT_IN_FLIGHT = 256;
 const HOUSEKEEPING_MS = 10_000;
@@ -53,10 +53,10 @@ export class Dispatcher {
   readonly #check = new RetryAfterCheck();
   readonly #latency = new Latency();
   readonly #demand = new Demand();
+  readonly #alarm: Alarm;
   #unauthorized = false;
   #inFlight = 0;
   #queuedShown = 0;
-  #wake: { readonly due: number; readonly cancel: Cancel } | undefined;
   #housekeeping: Cancel | undefined;
   #stopped = false;
 
@@ -64,6 +64,7 @@ export class Dispatcher {
     this.#options = options;
     this.#global = new GlobalLimit(options.globalPerSecond);
     this.#invalid = new InvalidWatch(options.telemetry);
+    this.#alarm = new Alarm(options.clock, () => this.pump());
     options.telemetry.level("RequestsQueued", 0);
   }
 
@@ -100,27 +101,8 @@ export class Dispatcher {
   /** Why a call cannot even join, or undefined. */
   refusal(call: Call, deadlineMs: number | undefined): RestError | undefined {
     const { clock, edge } = this.#options;
-    const now = clock.now();
-    const route = call.route.name;
-    if (call.authenticated && this.#unauthorized) return unauthorizedError(route);
-    const banned = edge.refusal(call, now);
-    if (banned !== undefined) return banned;
-    const invalid = this.#invalid.refusing(now) ? this.#invalid.refusal(call, now, clock.wall()) : undefined;
-    if (invalid !== undefined) return invalid;
-    if (!this.#scheduler.hasRoom(call.route)) {
-      return new RestError("queueFull", "too many calls wait; slow down, or stagger bulk work", { route });
-    }
-    const wait = this.#scheduler.waitAtLeast(call.route, call.priority, now);
-    if (deadlineMs !== undefined && wait > deadlineMs) {
-      const until = Math.ceil(clock.wall() + wait);
-      const problem = `would wait ${Math.ceil(wait)} ms, longer than its ${deadlineMs} ms`;
-      return new RestError("deadline", problem, { route, until });
-    }
-    const shut = this.#scheduler.shutFor(call.route, now);
-    if (shut > LONGEST_WAIT_MS && deadlineMs === undefined) {
-      return waitTooLong(route, shut, Math.ceil(clock.wall() + shut));
-    }
-    return undefined;
+    const [invalid, scheduler, unauthorized] = [this.#invalid, this.#scheduler, this.#unauthorized];
+    return refusalOf(call, deadlineMs, { clock, edge, invalid, scheduler, unauthorized });
   }
 
   /** A call joins the queue. */
@@ -177,7 +159,7 @@ export class Dispatcher {
   /** Ends timers; nothing is sent any more. */
   stop(): void {
     this.#stopped = true;
-    this.#wake?.cancel();
+    this.#alarm.stop();
     this.#housekeeping?.();
     this.#options.telemetry.level("RequestsQueued", 0);
   }
@@ -218,14 +200,7 @@ export class Dispatcher {
       const ready = this.#global.readyAt(now);
       if (ready !== "answer" && ready > now) due = Math.min(due, ready);
     }
-    // An alarm that rings too early only asks again; one that would ring too late is set anew.
-    if (due === Infinity || (this.#wake !== undefined && this.#wake.due <= due && this.#wake.due > now)) return;
-    this.#wake?.cancel();
-    const cancel = this.#options.clock.schedule(due - now, () => {
-      this.#wake = undefined;
-      this.pump();
-    });
-    this.#wake = { due, cancel };
+    this.#alarm.set(due, now);
   }
 
   #keepHouse(): void {
@@ -234,7 +209,7 @@ export class Dispatcher {
     this.#invalid.refresh(now);
     this.#check.prune(now);
     const kept = this.#options.onHousekeeping(now) + this.#scheduler.lanes + this.#check.size;
-    const more = kept + this.#invalid.budget.count(now) > 0;
+    const more = kept + this.#invalid.budget.own(now) > 0;
     this.#housekeeping = more ? this.#options.clock.schedule(HOUSEKEEPING_MS, () => this.#keepHouse()) : undefined;
     this.pump();
   }
@@ -282,8 +257,8 @@ export class Dispatcher {
     const call = entry.job;
     const { status, headers } = exchange;
     const text = exchange.body.toString();
-    const document = parse(text);
-    const verdict = judge({ status, headers, json: document.json, authenticated: call.authenticated });
+    const json = jsonOf(text);
+    const verdict = judge({ status, headers, json, authenticated: call.authenticated });
     const limits = verdict.kind === "edge" ? undefined : limitHeaders(headers);
     this.#scheduler.answered(entry, now, limits, verdict.kind === "ok");
     if (isInvalid(status, verdict)) {
@@ -292,19 +267,19 @@ export class Dispatcher {
     }
 
     if (verdict.kind === "ok") {
-      if (text !== "" && document.json === undefined && status !== 204) {
+      if (text !== "" && json === undefined && status !== 204) {
         this.#options.edge.lost(call, now);
         const cause = new Error(`a ${status} whose body is not a whole JSON document`);
         this.#fault(call, "badResponse", true, status, cause);
         return;
       }
       this.#options.edge.passed(call, now);
-      this.#succeed(call, { text: status === 204 ? "" : text, document: status === 204 ? undefined : document.json });
+      this.#succeed(call, { text: status === 204 ? "" : text, document: status === 204 ? undefined : json });
       return;
     }
     if (verdict.kind === "serverError") this.#options.edge.lost(call, now);
     else if (verdict.kind !== "edge") this.#options.edge.passed(call, now);
-    this.#refused(entry, verdict, status, document.json, now, limits !== undefined);
+    this.#refused(entry, verdict, status, json, now, limits !== undefined);
   }
 
   #refused(
@@ -426,13 +401,5 @@ export class Dispatcher {
       this.#options.onSettled(call, outcome);
     }
     flight?.abort();
-  }
-}
-
-function parse(text: string): { readonly json: unknown } {
-  try {
-    return { json: text === "" ? undefined : JSON.parse(text) };
-  } catch {
-    return { json: undefined };
   }
 }

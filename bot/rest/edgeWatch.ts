@@ -8,7 +8,7 @@ import { EdgeBreaker, type EdgeEffect } from "./edge.ts";
 import { EdgeBanned } from "./errors.ts";
 import type { Message } from "./message.ts";
 import type { Exchange, Flight, Transport } from "./transport.ts";
-import { judge } from "./verdict.ts";
+import { jsonOf, judge } from "./verdict.ts";
 
 /**
  * What the runtime is told; times in milliseconds since 1970. `suspected`: for a moment everything waits as it does when
@@ -231,12 +231,7 @@ export class EdgeWatch {
       this.#arm();
       return;
     }
-    let json: unknown;
-    try {
-      json = JSON.parse(exchange.body.toString());
-    } catch {
-      json = undefined;
-    }
+    const json = jsonOf(exchange.body.toString());
     const verdict = judge({ status: exchange.status, headers: exchange.headers, json, authenticated: false });
     if (verdict.kind === "edge") {
       this.#status = exchange.status;

@@ -104,6 +104,15 @@ function scopeOf(answer: Answer): LimitScope {
   return remaining !== undefined && remaining > 0 ? "sublimit" : "user";
 }
 
+/** What a body says as JSON; undefined when it is empty, or not one whole document. */
+export function jsonOf(text: string): unknown {
+  try {
+    return text === "" ? undefined : JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Judges one response. */
 export function judge(answer: Answer): Verdict {
   const { status, headers, json } = answer;
