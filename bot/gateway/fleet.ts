@@ -11,7 +11,7 @@ import type { GatewayInfo } from "./identify.ts";
 import { memberRequests } from "./members.ts";
 import { OutboxError } from "./outbox.ts";
 import type { Session } from "./sessionState.ts";
-import { createShard, type Shard } from "./shard.ts";
+import { createShard, type Shard, type ShardPorts } from "./shard.ts";
 import { watchStalls } from "./stallWatch.ts";
 import { exportSession, importSession, sortSessions } from "./storedSessions.ts";
 import { createTurns } from "./turns.ts";
@@ -66,6 +66,26 @@ export function createFleet(options: FleetOptions): Fleet {
     options.onFatal({ code: String(code), fix });
   };
 
+  const ports: ShardPorts = {
+    clock,
+    random,
+    telemetry,
+    userAgent: options.userAgent,
+    compression: options.compression,
+    connect: options.connect ?? connect,
+    token: () => options.token.reveal(),
+    ...turns.ports,
+    moved: (from, to) => {
+      if (from === "ready" || to === "ready") telemetry.level("ShardsNotReady", shards.size - countReady());
+    },
+    dispatch(id, sequence, type, data, replayed) {
+      if (type === "GUILD_MEMBERS_CHUNK" || type === "RATE_LIMITED") members.dispatched(type, data);
+      options.onDispatch(id, sequence, type, data, replayed);
+    },
+    session: (id, what, sequence) => options.onSession(id, what, sequence),
+    fatal,
+  };
+
   const add = (id: number, count: number, stored: Session | null): void => {
     const context = {
       shard: id,
@@ -75,25 +95,7 @@ export function createFleet(options: FleetOptions): Fleet {
       plainAllowed,
       jitter: options.jitter ?? "full",
     };
-    const shard = createShard(context, stored, {
-      clock,
-      random,
-      telemetry,
-      userAgent: options.userAgent,
-      compression: options.compression,
-      connect: options.connect ?? connect,
-      token: () => options.token.reveal(),
-      ...turns.portsOf(id),
-      moved: (from, to) => {
-        if (from === "ready" || to === "ready") telemetry.level("ShardsNotReady", shards.size - countReady());
-      },
-      dispatch(sequence, type, data, replayed) {
-        if (type === "GUILD_MEMBERS_CHUNK" || type === "RATE_LIMITED") members.dispatched(type, data);
-        options.onDispatch(id, sequence, type, data, replayed);
-      },
-      session: (what, sequence) => options.onSession(id, what, sequence),
-      fatal: (code, fix) => fatal(id, code, fix),
-    });
+    const shard = createShard(context, stored, ports);
     shards.set(id, shard);
     const presence = presences.get(id) ?? presences.get("all");
     if (presence !== undefined) shard.setPresence(presence);

@@ -25,7 +25,7 @@ import { shardSender } from "./shardSender.ts";
 /** A destroyed socket reports its end within a turn of the event loop or two. */
 const AFTER_DESTROY_MS = 100;
 
-/** What the fleet is to one of its shards. */
+/** What the fleet is to its shards, one for all: a shard tells its id where it matters. */
 export interface ShardPorts {
   readonly clock: Clock;
   readonly random: Random;
@@ -37,17 +37,17 @@ export interface ShardPorts {
   token(): string;
   /** The address to dial, without parameters. */
   hostFor(choice: "resume" | "generic", session: Session | null): string;
-  askIdentifyTurn(): void;
-  identifyReady(): void;
-  identifyAnswered(): void;
-  askDial(notBefore: number, patient: boolean): void;
-  leaveQueues(): void;
-  unreachable(host: string, edge: EdgeRefusal | undefined): void;
+  askIdentifyTurn(shard: number): void;
+  identifyReady(shard: number): void;
+  identifyAnswered(shard: number): void;
+  askDial(shard: number, notBefore: number, patient: boolean): void;
+  leaveQueues(shard: number): void;
+  unreachable(shard: number, host: string, edge: EdgeRefusal | undefined): void;
   reachable(host: string): void;
   moved(from: StateName, to: StateName): void;
-  dispatch(sequence: number, type: string, data: unknown, replayed: boolean): void;
-  session(what: "started" | "resumed" | "dropped", sequence: number): void;
-  fatal(code: number, fix: string): void;
+  dispatch(shard: number, sequence: number, type: string, data: unknown, replayed: boolean): void;
+  session(shard: number, what: "started" | "resumed" | "dropped", sequence: number): void;
+  fatal(shard: number, code: number, fix: string): void;
 }
 
 export interface Shard {
@@ -152,7 +152,7 @@ export function createShard(context: ShardContext, stored: Session | null, ports
       case "dispatch":
         telemetry.count("Events");
         if (effect.replayed) telemetry.count("EventsReplayed");
-        ports.dispatch(effect.sequence, effect.type, effect.data, effect.replayed);
+        ports.dispatch(id, effect.sequence, effect.type, effect.data, effect.replayed);
         return;
       case "heartbeat":
         sender.heartbeat(effect.sequence);
@@ -178,7 +178,7 @@ export function createShard(context: ShardContext, stored: Session | null, ports
         leave(effect.code, effect.reason);
         return;
       case "unreachable":
-        ports.unreachable(host, edge);
+        ports.unreachable(id, host, edge);
         return;
       case "reachable":
         ports.reachable(host);
@@ -188,25 +188,25 @@ export function createShard(context: ShardContext, stored: Session | null, ports
           telemetry.count("ResumesSucceeded");
           telemetry.event("session.resumed", { shard: id, replayed: effect.replayed });
         }
-        ports.session(effect.what, effect.sequence);
+        ports.session(id, effect.what, effect.sequence);
         return;
       case "askIdentifyTurn":
-        ports.askIdentifyTurn();
+        ports.askIdentifyTurn(id);
         return;
       case "identifyReady":
-        ports.identifyReady();
+        ports.identifyReady(id);
         return;
       case "identifyAnswered":
-        ports.identifyAnswered();
+        ports.identifyAnswered(id);
         return;
       case "askDial":
-        ports.askDial(effect.notBefore, effect.patient);
+        ports.askDial(id, effect.notBefore, effect.patient);
         return;
       case "leaveQueues":
-        ports.leaveQueues();
+        ports.leaveQueues(id);
         return;
       case "fatal":
-        ports.fatal(effect.code, effect.fix);
+        ports.fatal(id, effect.code, effect.fix);
         return;
     }
   };

@@ -29,7 +29,7 @@ export interface TurnsParts {
   onEdge(state: "banned" | "clear"): void;
 }
 
-/** What a shard asks of the queues. */
+/** What shards ask of the queues. */
 type QueuePorts = Pick<
   ShardPorts,
   | "hostFor"
@@ -54,11 +54,11 @@ export interface Turns {
   inform(info: GatewayInfo): void;
   /** Asks GET /gateway/bot. */
   refresh(): void;
-  /** Lets go whoever may go; called by the ports of a shard, too. */
+  /** Lets go whoever may go; called by the ports, too. */
   tick(): void;
   /** REST is banned until that wall time; undefined lifts it. */
   setRestBan(untilWall: number | undefined): void;
-  portsOf(shard: number): QueuePorts;
+  readonly ports: QueuePorts;
   /** Where a dial without a resume URL goes. */
   genericHost(): string;
   budget(): Budget | null;
@@ -149,7 +149,7 @@ export function createTurns(parts: TurnsParts): Turns {
       applyRestBan();
       tick();
     },
-    portsOf: (id) => ({
+    ports: {
       hostFor(choice, session) {
         const generic = genericHost();
         const resume = session?.resumeUrl ?? null;
@@ -158,28 +158,28 @@ export function createTurns(parts: TurnsParts): Turns {
         const now = clock.now();
         return dials.isDown(resume, now) && !dials.isDown(generic, now) ? generic : resume;
       },
-      askIdentifyTurn() {
+      askIdentifyTurn(id) {
         identifies.ask(id);
         tick();
       },
-      identifyReady() {
+      identifyReady(id) {
         identifies.ready(id);
         tick();
       },
-      identifyAnswered() {
+      identifyAnswered(id) {
         identifies.answered(id, clock.now());
         tick();
       },
-      askDial(notBefore, patient) {
+      askDial(id, notBefore, patient) {
         dials.ask(id, notBefore, patient, clock.now(), random);
         tick();
       },
-      leaveQueues() {
+      leaveQueues(id) {
         identifies.leave(id);
         dials.leave(id, clock.now(), random);
         tick();
       },
-      unreachable(host, refusal) {
+      unreachable(id, host, refusal) {
         dials.failed(id, host, clock.now(), random, refusal);
         const edge = dials.edge();
         if (refusal === undefined || edge === null || edgeSince !== null) return;
@@ -205,7 +205,7 @@ export function createTurns(parts: TurnsParts): Turns {
         }
         tick();
       },
-    }),
+    },
     genericHost,
     budget: () => identifies.budget(),
     waitingUntil: spending.waitingUntil,
