@@ -6,10 +6,11 @@ import type { Dispatcher } from "./gateway/dispatch.ts";
 import type { Fleet } from "./gateway/fleet.ts";
 import { createIdentifyPermits, type KnownBudget, type Permit } from "./ledger/identifyPermits.ts";
 import { isOfSet } from "./ledger/lease.ts";
-import { createLeases, type Grant, type Leases, type LeasesOptions } from "./ledger/leases.ts";
+import { createLeases, type Leases, type LeasesOptions } from "./ledger/leases.ts";
 import type { Ledger, StoredSession } from "./ledger/ledger.ts";
 import { LedgerError } from "./ledger/ledgerError.ts";
 import { bestSessions } from "./ledger/records.ts";
+import type { Grant } from "./ledger/shardMoves.ts";
 import { createTrafficShare, type TrafficParts } from "./ledger/traffic.ts";
 import type { Telemetry } from "./telemetry/telemetry.ts";
 

@@ -3,42 +3,17 @@
 import { KIND } from "../../shared/table.ts";
 import type { Cancel, Clock } from "../clock.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
-import { givenAway, type Outcome, predecessors } from "./handover.ts";
+import { givenAway, predecessors } from "./handover.ts";
 import { ownerOf } from "./itemLedger.ts";
 import type { Items } from "./items.ts";
-import { BEAT_MS, type Claim, isOfSet, leaseTable } from "./lease.ts";
-import {
-  type AwaitedEvent,
-  type EventId,
-  leaseFrom,
-  leaseItem,
-  type SetRecord,
-  type Task,
-  type TaskRecord,
-  type TaskState,
-  taskFrom,
-} from "./leaseRecords.ts";
-import type { Ledger, StoredSession } from "./ledger.ts";
+import { BEAT_MS, isOfSet, leaseTable } from "./lease.ts";
+import { leaseFrom, type SetRecord, type Task, type TaskRecord, type TaskState, taskFrom } from "./leaseRecords.ts";
+import type { Ledger } from "./ledger.ts";
 import { LedgerError } from "./ledgerError.ts";
 import { type BeatOutcome, createOwnTask, type Standing } from "./ownTask.ts";
+import { createShardMoves, type Grant } from "./shardMoves.ts";
 import { countToStart, type ReshardStep } from "./shardPlan.ts";
 import type { TrafficShare } from "./traffic.ts";
-
-/** A shard that is this task's from now on. */
-export interface Grant {
-  readonly shard: number;
-  readonly shardCount: number;
-  readonly fence: number;
-  /** What its last owner left of it. */
-  readonly session: StoredSession | undefined;
-  readonly from: string | null;
-  /** Events above the session's that the last owner has finished since. */
-  readonly finished: readonly number[];
-  /** Events on which its last owner did not die, though it did not finish them: it was asked to stop, and had its time. */
-  readonly spared: readonly number[];
-  /** For an event whose handler still runs over there: settles when it ends. */
-  held(sequence: number): Promise<Outcome> | undefined;
-}
 
 export interface LeasesOptions {
   readonly clock: Clock;
@@ -56,7 +31,7 @@ export interface LeasesOptions {
   readonly beside?: number | undefined;
   /** undefined: Discord does not say at the moment. */
   recommended(): Promise<number | undefined>;
-  /** Shards to run, all of one moment. */
+  /** Shards to run. */
   granted(grants: readonly Grant[]): void;
   /** Shards that are somebody else's, with the fence they were held under: to be stopped at once. */
   lost(fences: ReadonlyMap<number, number>): void;
@@ -100,42 +75,27 @@ export interface Leases {
   stop(): void;
 }
 
-interface Taken {
-  readonly shard: number;
-  readonly fence: number;
-  readonly from: string | null;
-}
-
 // A hand-over is noticed within this, so that a deploy's gap stays far below a second; only who waits looks so often.
 const HURRY_MS = 150;
 // Handlers that end together are told together.
 const REPORT_MS = 50;
-// Enough claims at once that 1,000 shards move within seconds, few enough for one connection pool.
-const CLAIMS_AT_ONCE = 16;
-// The longest DRAIN_MS is 115 s; what a predecessor has not finished by then it never will.
-const LONGEST_HOLD_MS = 120_000;
 
 export function createLeases(options: LeasesOptions): Leases {
   const { clock, telemetry, items, id } = options;
   const table = leaseTable({ id, tasks: options.tasks });
   const given = givenAway();
   const before = predecessors(id);
-  // Events that are not begun here, by shard and sequence, with the task that had their shard before.
-  const awaiting = new Map<string, AwaitedEvent>();
   const stopping = new AbortController();
   let state: TaskState = "active";
   let joined = false;
   // From the moment on at which nothing starts any more; the state follows once the checkpoint is written.
   let leaving = false;
   let rank = 0;
-  let moves = 0;
   let asks = 0;
   let shardCount: number | undefined = options.beside;
   let said: Omit<SetRecord, "count"> = {};
   let tasks: readonly Task[] = [];
   let cancelReport: Cancel | undefined;
-  // Claimed, and not granted yet.
-  const taken: Taken[] = [];
   let asking = false;
   // Whether the others were told of handlers that still ran.
   let awaited = false;
@@ -149,11 +109,8 @@ export function createLeases(options: LeasesOptions): Leases {
       const report = given.report(options.running);
       awaited = report.running.length > 0;
       const set = shardCount === undefined ? undefined : { count: shardCount, ...said };
-      const awaits = report.running.flatMap((event) => {
-        const one = awaiting.get(event.join("/"));
-        return one === undefined ? [] : [one];
-      });
-      return { rank, state, moves, asks, ...options.traffic.record(), set, ...report, awaits };
+      const awaits = moves.awaits(report.running);
+      return { rank, state, moves: moves.count, asks, ...options.traffic.record(), set, ...report, awaits };
     },
   });
 
@@ -186,6 +143,16 @@ export function createLeases(options: LeasesOptions): Leases {
     }
     return outcome;
   };
+
+  const moves = createShardMoves({
+    ...options,
+    table,
+    given,
+    before,
+    rank: () => rank,
+    leaving: () => leaving,
+    beat,
+  });
 
   const readTasks = async (): Promise<void> => {
     const sentAt = clock.now();
@@ -254,100 +221,6 @@ export function createLeases(options: LeasesOptions): Leases {
     table.shardsRead(found, shardCount, clock.now());
   };
 
-  const claimOne = async ({ shard, expected, from }: Claim, count: number): Promise<void> => {
-    try {
-      const fence = await items.swap(
-        leaseItem({ shard, shardCount: count, owner: id, term: rank, from: null }),
-        expected,
-      );
-      if (fence === undefined) table.missed();
-      else {
-        table.taken(shard, fence);
-        moves++;
-        given.takeBack(shard);
-        taken.push({ shard, fence, from });
-      }
-    } catch (error) {
-      if (!(error instanceof LedgerError)) throw error;
-      table.missed();
-    }
-  };
-
-  const outcomeOf = (from: string, event: EventId): Promise<Outcome> => {
-    const place = event.join("/");
-    awaiting.set(place, [...event, from]);
-    const outcome = before.outcome(from, event);
-    void outcome.then(() => awaiting.delete(place));
-    return outcome;
-  };
-
-  const claim = async (claims: readonly Claim[], count: number): Promise<void> => {
-    // Read after whoever had the shards had let go, and so after their last checkpoint. Without it nothing is granted yet:
-    // a shard that began without its session would cost an IDENTIFY and lose what that one has missed.
-    const [sessions] = await Promise.all([
-      options.ledger.readSessions(),
-      inTurns(claims, CLAIMS_AT_ONCE, (one) => claimOne(one, count)),
-    ]);
-    const grants = taken.splice(0).flatMap((one): Grant[] => {
-      // Meanwhile this task may have been told to stop, or have lost everything.
-      if (table.held.get(one.shard) !== one.fence || leaving) return [];
-      const { shard, fence, from } = one;
-      const { finished, running, cutOff } = before.of(from, shard);
-      const spared = [...running, ...cutOff];
-      const outcomes = new Map(
-        running.map((sequence) => [sequence, outcomeOf(from ?? "", [shard, sequence])] as const),
-      );
-      const session = sessions.find((kept) => kept.shard === shard && kept.shardCount === count);
-      telemetry.event("lease.taken", { shard, fence, from });
-      return [
-        {
-          shard,
-          shardCount: count,
-          fence,
-          session,
-          from,
-          finished,
-          spared,
-          held: (sequence) => outcomes.get(sequence),
-        },
-      ];
-    });
-    telemetry.level("LeasesHeld", table.held.size);
-    if (grants.length === 0) return;
-    if (before.waiting > 0) clock.schedule(LONGEST_HOLD_MS, before.patience());
-    options.granted(grants);
-    void beat();
-  };
-
-  const release = async (shards: readonly number[], count: number): Promise<void> => {
-    if (shards.length === 0) return;
-    const released = options.release(shards);
-    // Before the checkpoint, so that what ends meanwhile is told in one of them at least.
-    for (const shard of shards) if (table.held.has(shard)) given.give(shard, options.running(shard));
-    await released;
-    if (leaving) return;
-    for (const shard of shards) table.given(shard);
-    // Who takes a shard must find what still runs; so this comes before the shard is free.
-    await beat();
-    await free(shards, count);
-  };
-
-  /** Lets others take shards that are this task's in the ledger. */
-  const free = async (shards: readonly number[], count: number): Promise<void> => {
-    if (shards.length === 0) return;
-    await inTurns(shards, CLAIMS_AT_ONCE, async (shard) => {
-      const kept = await items.get(KIND.shard, `${count}/${shard}`);
-      const lease = kept === undefined ? undefined : leaseFrom(kept);
-      if (lease?.owner !== id) return;
-      const freed = leaseItem({ shard, shardCount: count, owner: null, term: 0, from: id });
-      if ((await items.swap(freed, lease.fence)) === undefined) return;
-      telemetry.event("lease.released", { shard, fence: lease.fence });
-      moves++;
-    });
-    telemetry.level("LeasesHeld", table.held.size);
-    await beat();
-  };
-
   /** One look around, and what follows from it. @returns whether the next must come soon */
   const cycle = async (): Promise<boolean> => {
     await readTasks();
@@ -360,15 +233,15 @@ export function createLeases(options: LeasesOptions): Leases {
     if (first.needsShards && table.working().some((task) => task.id === id)) await readShards();
     const step = table.step();
     if (shardCount !== undefined) {
-      if (step.claim.length + taken.length > 0) await claim(step.claim, shardCount);
-      await release(step.release, shardCount);
-      await free(step.stray, shardCount);
+      await moves.claim(step.claim, shardCount);
+      await moves.release(step.release, shardCount);
+      await moves.free(step.stray, shardCount);
     }
     if (asks !== step.asks) {
       asks = step.asks;
       await beat();
     }
-    return table.step().hurry || taken.length + before.waiting > 0;
+    return table.step().hurry || moves.pending + before.waiting > 0;
   };
 
   const pause = async (milliseconds: number): Promise<void> => {
@@ -460,21 +333,4 @@ export function createLeases(options: LeasesOptions): Leases {
       cancelReport?.();
     },
   };
-}
-
-async function inTurns<Job, Result>(
-  jobs: readonly Job[],
-  atOnce: number,
-  work: (job: Job) => Promise<Result>,
-): Promise<Result[]> {
-  const results: Result[] = [];
-  let next = 0;
-  const lane = async (): Promise<void> => {
-    for (let place = next++; place < jobs.length; place = next++) {
-      const job = jobs[place];
-      if (job !== undefined) results[place] = await work(job);
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(atOnce, jobs.length) }, lane));
-  return results;
 }
