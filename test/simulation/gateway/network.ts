@@ -19,6 +19,8 @@ export interface Peer {
   readonly openedAt: number;
   phase: "greeting" | "greeted" | "identified" | "live" | "gone";
   session: Session | undefined;
+  /** One side has ended it while it was live. */
+  lost: boolean;
   /** Bytes are lost in both directions from now on; neither side hears of it. */
   deaf: boolean;
   acknowledges: "promptly" | "late" | "never";
@@ -166,6 +168,7 @@ export abstract class Network {
       openedAt: timeline.now(),
       phase: "gone",
       session: undefined,
+      lost: false,
       deaf: false,
       acknowledges: "promptly",
       closesAfterMs: 0,
@@ -213,6 +216,7 @@ export abstract class Network {
         if ((code === 1000 || code === 1001) && !this.endingAllowed) trace.broken(`the client closes with ${code}`);
         heard = false;
         closing = true;
+        this.#lose(peer);
         // The client's own deadline for the handshake; its end of the socket goes with it.
         timeline.schedule(withinMs, () => {
           if (peer.phase !== "gone" && !peer.deaf) this.#leave(peer);
@@ -254,8 +258,14 @@ export abstract class Network {
     });
   }
 
+  #lose(peer: Peer): void {
+    if (peer.phase !== "live" || peer.lost) return;
+    peer.lost = true;
+    this.patience.lost();
+  }
+
   #leave(peer: Peer): void {
-    if (peer.phase === "live") this.patience.lost();
+    this.#lose(peer);
     peer.phase = "gone";
     this.peers.delete(peer);
     const { session } = peer;
