@@ -81,12 +81,21 @@ export function createClaims(bot: Pick<Bot, "clock" | "random" | "values" | "tel
   let leasedUntil = 0;
   let cancelRenewal: Cancel | undefined;
 
+  const renew = async (): Promise<void> => {
+    const now = clock.wall();
+    await values.write(leaseOf(run), "", now, now + LEASE_MS);
+    leasedUntil = now + LEASE_MS;
+  };
+  let renewing: Promise<void> | undefined;
+
   /** Makes the lease last for a while, and for as long as anything is taken; idle, it costs no write. */
   const lease = async (): Promise<void> => {
-    const now = clock.wall();
-    if (leasedUntil - now <= LEASE_MS - RENEW_MS) {
-      await values.write(leaseOf(run), "", now, now + LEASE_MS);
-      leasedUntil = now + LEASE_MS;
+    if (leasedUntil - clock.wall() <= LEASE_MS - RENEW_MS) {
+      // One write for all who come at once: side by side they would stand in each other's way.
+      renewing ??= renew().finally(() => {
+        renewing = undefined;
+      });
+      await renewing;
     }
     if (cancelRenewal !== undefined || bot.signal.aborted) return;
     cancelRenewal = clock.schedule(RENEW_MS, () => {

@@ -40,6 +40,29 @@ async function killed({ clock }: Pair, run: Run): Promise<void> {
   await clock.advance(11_000);
 }
 
+describe("a crowd's questions", () => {
+  it("share one lease, written once for all that come together", async () => {
+    const bench = chatBench();
+    const { write } = bench.values;
+    const written: string[] = [];
+    Object.assign(bench.values, {
+      write: async (...given: Parameters<typeof write>) => {
+        written.push(given[0]);
+        // As long as a database may take.
+        await new Promise((resolve) => setImmediate(resolve));
+        return write(...given);
+      },
+    });
+    const run = await bench.run();
+    ends.push(() => run.end());
+    await Promise.all(
+      Array.from({ length: 24 }, (_, place) => run.write({ content: "why?", channel_id: `${place}` }).done),
+    );
+    expect(run.replies()).toHaveLength(24);
+    expect(written.filter((key) => key.startsWith("run/"))).toHaveLength(1);
+  });
+});
+
 describe("an event that comes twice", () => {
   it("is answered once, at the same time or later", async () => {
     const it = await pair();
