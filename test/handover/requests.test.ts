@@ -85,7 +85,10 @@ describe("requests of two tasks", () => {
 });
 
 describe("a ban of the address", () => {
-  promise("is remembered over a crash, and asked about once by the next process", { rate: 3 }, async (world) => {
+  // The simulated edge knows one address; a bot that has moved to another may ask at once, which is a hit all the same.
+  const MOVED = { rate: 3, excused: ["rest.edge"] } as const;
+
+  promise("is remembered over a crash, and asked about once by the next process", MOVED, async (world) => {
     const { faults, counts } = world.discord;
     const start = (address: string): FaceBot =>
       world.bot({ LEDGER: `file:${world.home}/ledger`, EGRESS_ADDRESSES: address });
