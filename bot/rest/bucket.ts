@@ -39,7 +39,7 @@ const UNLIMITED: Knowledge = { kind: "unlimited" };
 export type Readiness = number | "answer";
 
 /** A request that was given up may still reach Discord: the answer to one sent so much later counts it in for certain. */
-const STRAGGLING_MS = 1_000;
+export const STRAGGLING_MS = 1_000;
 
 // A route that flips between more hashes than this is not understood; the windows that end first are taken as one.
 const MOST_WINDOWS = 8;
@@ -56,7 +56,9 @@ export class Bucket {
    * answer to a lone one, or until a whole period has passed.
    */
   #doubts = 0;
+  /** When they stop a request at the latest, and when they are forgotten: until then each burst begins with a lone one. */
   #doubtsEnd = 0;
+  #forgivenAt = 0;
   #doubtedAt = 0;
   /** Whether what is in flight was sent so late that no doubt can be left with its answer. */
   #settles = false;
@@ -134,14 +136,23 @@ export class Bucket {
 
   /** Gives the slot of a request back that ended without saying anything about limits: a fault, a 5xx. */
   lost(now: number): void {
-    if (this.#knowledge.kind === "limited") {
+    if (this.#knowledge.kind !== "unlimited") {
       this.#doubts += 1;
       this.#doubtedAt = now;
+      this.#forgivenAt = Math.max(this.#forgivenAt, now + STRAGGLING_MS);
+    }
+    if (this.#knowledge.kind === "limited") {
       for (const window of this.#knowledge.windows) {
         // A bucket not known to leak, seen nearly full, told a part of its period only; twice that is a fair guess.
         const slot = slotOf(window.pace);
         const whole = slot === undefined ? window.period * Math.min(window.limit, 2) : window.limit * (slot + 2);
         this.#doubtsEnd = Math.max(this.#doubtsEnd, now + whole + STRAGGLING_MS);
+        // A leaking one tells at least a slot.
+        this.#forgivenAt = Math.max(
+          this.#forgivenAt,
+          this.#doubtsEnd,
+          now + window.period * window.limit + STRAGGLING_MS,
+        );
         // The one that would have told this window's end is gone.
         if (this.#inFlight === 1) window.resetAt ??= now + window.period;
       }
@@ -150,7 +161,7 @@ export class Bucket {
   }
 
   #forgive(now: number): void {
-    if (this.#doubts > 0 && this.#doubtsEnd <= now) this.#doubts = 0;
+    if (this.#doubts > 0 && this.#forgivenAt <= now) this.#doubts = 0;
   }
 
   /** Gives a slot back before `learn`. */
@@ -165,7 +176,9 @@ export class Bucket {
   /** Gives back the slot of a success without limit headers. */
   unlimited(): void {
     this.release();
-    if (this.#knowledge.kind === "unknown") this.#knowledge = UNLIMITED;
+    if (this.#knowledge.kind !== "unknown") return;
+    this.#knowledge = UNLIMITED;
+    this.#doubts = 0;
   }
 
   /** Sends nothing before `until`. */

@@ -238,7 +238,10 @@ export class Dispatcher {
     const now = clock.now();
     const call = entry.job;
     this.#inFlight -= 1;
-    if (!call.route.exempt) this.#global.settled(now);
+    if (!call.route.exempt) {
+      if (exchange.kind === "answer" || !exchange.sent) this.#global.settled(now);
+      else this.#global.lost(now);
+    }
     call.flight = undefined;
     if (exchange.kind === "answer") {
       telemetry.observe("RequestMilliseconds", now - call.sentAt);

@@ -1,5 +1,7 @@
 // The limits above all buckets: the bot's global requests per second, and the budget of invalid requests per address.
 
+import { STRAGGLING_MS } from "./bucket.ts";
+
 // Discord counts the global limit over one second (topics/rate-limits#global-rate-limit).
 const WINDOW_MS = 1000;
 // After a global 429 that our own count does not explain, somebody else spends from the same limit: give way by 10 %,
@@ -54,10 +56,23 @@ export class GlobalLimit {
     this.#inFlight += 1;
   }
 
-  /** The request's answer, or its failure, is in. */
+  /** The request's answer is in. */
   settled(now: number): void {
     this.#inFlight -= 1;
-    this.#freeing.push(now + WINDOW_MS);
+    this.#free(now + WINDOW_MS);
+  }
+
+  /** The request was given up, or lost: it may still arrive a moment later. */
+  lost(now: number): void {
+    this.#inFlight -= 1;
+    this.#free(now + STRAGGLING_MS + WINDOW_MS);
+  }
+
+  #free(at: number): void {
+    let place = this.#freeing.length;
+    while (place > this.#first && (this.#freeing[place - 1] ?? 0) > at) place -= 1;
+    if (place === this.#freeing.length) this.#freeing.push(at);
+    else this.#freeing.splice(place, 0, at);
   }
 
   /** A global 429: nothing before `until`. Several answers from one overrun lower the limit once. */
