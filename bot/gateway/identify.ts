@@ -23,7 +23,8 @@ export interface IdentifyStep {
   readonly send: readonly number[];
   /** Shards in the queue for which nothing is left. */
   readonly waiting: readonly number[];
-  readonly budget: BudgetWait | null;
+  /** null: nobody waits for the budget. undefined: it was not looked at, whoever waits goes on waiting. */
+  readonly budget: BudgetWait | null | undefined;
   /** GET /gateway/bot must be read before anything goes on; also when the budget's reset has come. */
   readonly needsInfo: boolean;
   /** When to look again; null: not before something happens. */
@@ -99,13 +100,13 @@ export function identifyQueue(
     });
 
   const step = (now: number): IdentifyStep => {
-    const nothing = { dial: [], send: [], waiting: [], budget: null, needsInfo: false };
+    const nothing = { dial: [], send: [], waiting: [], budget: undefined, needsInfo: false };
     for (const [shard, { keepsKeyUntil }] of sent) if (keepsKeyUntil <= now) sent.delete(shard);
     if (places.size === 0) {
       // Nobody asks, but how much is left should be told anew once a day has begun anew.
       const resetAt = budget.state()?.resetAt ?? null;
       const isReset = resetAt !== null && now >= resetAt;
-      return { ...nothing, needsInfo: isReset, wakeAt: isReset ? null : resetAt };
+      return { ...nothing, budget: null, needsInfo: isReset, wakeAt: isReset ? null : resetAt };
     }
     const notBefore = Math.max(holdUntil, bannedUntil ?? holdUntil);
     if (now < notBefore) return { ...nothing, wakeAt: notBefore };

@@ -89,9 +89,8 @@ export function identifySpending({ clock, telemetry, shards, permit, queue, tick
       if (permit === undefined) send(id);
       else void ask(id, permit);
     },
-    report({ budget, waiting, needsInfo }) {
-      // Whoever waits goes on waiting while the budget is read anew.
-      if (needsInfo && waitingUntil !== null) return;
+    report({ budget, waiting }) {
+      if (budget === undefined) return;
       telemetry.level("WaitingForBudget", budget === null ? 0 : 1);
       if (budget === null) {
         waitingUntil = null;

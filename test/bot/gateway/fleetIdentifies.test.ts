@@ -18,6 +18,11 @@ describe("the daily budget", () => {
     expect(waiting.length).toBeLessThanOrEqual(3);
     expect(waiting[0]?.fields).toMatchObject({ left: 2, reserve: 100 });
     expect(String(waiting[0]?.fields["fix"])).toContain("IDENTIFY_OVERRIDE=on");
+    // A ban of REST tells nothing about the budget: they wait all the same.
+    subject.fleet.setRestBan(subject.clock.wall() + 60_000);
+    expect(subject.telemetry.levels.get("WaitingForBudget")).toBe(1);
+    expect(subject.fleet.status().identify.waitingUntil).not.toBeNull();
+    subject.fleet.setRestBan(undefined);
     subject.gateway.remaining = 1000;
     expect(await subject.runUntil(() => subject.ready() === 4, 3_700_000, 1_000)).toBeDefined();
     expect(subject.telemetry.levels.get("WaitingForBudget")).toBe(0);

@@ -129,7 +129,7 @@ export function identifyConformance(name: string, create: (options: IdentifyOpti
       queue.ask(0);
       expect(queue.step(0)).toMatchObject({ dial: [], wakeAt: 30_000 });
       queue.ban(45_000);
-      expect(queue.step(30_000)).toMatchObject({ dial: [], wakeAt: 45_000 });
+      expect(queue.step(30_000)).toMatchObject({ dial: [], budget: undefined, wakeAt: 45_000 });
       queue.ban(undefined);
       expect(queue.step(30_000).dial).toEqual([0]);
     });
