@@ -48,6 +48,8 @@ export interface ProcessLife {
   readonly handlersRunning: number;
   /** Requests for members that have not settled. */
   membersAsked: number;
+  /** The activity that this process was last asked to show. */
+  wished: string | undefined;
   readonly sockets: ReadonlySet<object>;
   readonly fatal: string | undefined;
   /** SIGKILL: sockets are reset by the kernel. */
@@ -77,6 +79,7 @@ export async function startLife(number: number, world: Surroundings): Promise<Pr
     holdUntil: 0,
     handlersRunning: 0,
     membersAsked: 0,
+    wished: undefined,
     sockets,
     fatal: undefined as string | undefined,
     kill,

@@ -21,6 +21,8 @@ export interface Session {
   /** Events up to here are no longer kept for a replay. */
   forgotten: number;
   alive: boolean;
+  /** The activity that others see. */
+  presence: string | undefined;
   peer: Peer | undefined;
   leftAt: number;
 }
@@ -36,6 +38,11 @@ export interface GatewayAnswer {
 
 const member = (value: unknown, name: string): unknown =>
   typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined;
+
+const presenceOf = (data: unknown): string | undefined => {
+  const name = member(member(member(data, "activities"), "0"), "name");
+  return typeof name === "string" ? name : undefined;
+};
 
 export interface DiscordOptions extends NetworkOptions {
   /** Whether a replay brings earlier RESUMEDs, too; it is ended by one of its own in any case. Discord does not say. */
@@ -162,6 +169,7 @@ export class Discord extends Network {
     else {
       if (peer.phase !== "live") trace.broken(`op ${op} before READY`);
       if (op === 3) this.#countPresence(peer);
+      if (op === 3 && peer.session !== undefined) peer.session.presence = presenceOf(data);
       if (op === 8 && peer.session !== undefined) {
         const chunk = { nonce: member(data, "nonce"), members: [], chunk_index: 0, chunk_count: 1 };
         this.publish(peer.session, "GUILD_MEMBERS_CHUNK", chunk);
@@ -219,6 +227,7 @@ export class Discord extends Network {
       sequence: 0,
       forgotten: 0,
       alive: true,
+      presence: presenceOf(member(data, "presence")),
       peer,
       leftAt: now,
     };

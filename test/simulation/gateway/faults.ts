@@ -168,7 +168,9 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
     for (let wish = 0; wish < 20; wish++) {
       const status = chance.pick(["online", "idle", "dnd"] as const);
       timeline.schedule(chance.random() * spreadMs, () => {
-        if (scene.life === life) life?.fleet.setPresence({ status, activities: [{ name: `${wish}`, type: 0 }] });
+        if (life === undefined || scene.life !== life) return;
+        life.wished = `${wish}`;
+        life.fleet.setPresence({ status, activities: [{ name: life.wished, type: 0 }] });
       });
     }
   },

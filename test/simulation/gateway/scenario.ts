@@ -209,6 +209,10 @@ async function peace(scene: Scene): Promise<void> {
   await run(scene, 100_000);
   if (discord.dials !== dials) trace.broken(`${discord.dials - dials} dials in peace`);
   if (discord.identifiedAt.length !== identified) trace.broken("an IDENTIFY in peace");
+  for (const { session } of discord.peers) {
+    const { wished } = life;
+    if (wished !== undefined && session?.presence !== wished) trace.broken(`${session?.id} does not show ${wished}`);
+  }
   const from = timeline.now();
   await timeline.run(from + 1_000, () => trace.check());
   while (life.handlersRunning > 0) {
