@@ -77,7 +77,8 @@ interface Job {
   readonly shard: number;
   readonly sequence: number;
   readonly type: string;
-  readonly data: unknown;
+  /** Let go once the handler has it: whoever waits for something seldom needs the whole event meanwhile. */
+  data: unknown;
   readonly handler: EventHandler;
   /** Settles when another process has ended what it had begun. */
   readonly held: Promise<Outcome> | undefined;
@@ -85,7 +86,8 @@ interface Job {
   done: boolean;
   /** Of the session that brought the event, which a newer one may have replaced. */
   readonly positions: Positions;
-  readonly waitsUntil: number;
+  /** Set when it has to wait. */
+  waitsUntil: number;
 }
 
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
@@ -152,6 +154,12 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     freed: () => pump(),
   });
 
+  const handle = (job: Job, context: HandlerContext): unknown => {
+    const { data } = job;
+    job.data = undefined;
+    return job.handler(data, context);
+  };
+
   /** @param alone its key is free: the lane need only be closed if the handler goes on after it was called. */
   const start = (job: Job, alone = false): void => {
     // What the process before had begun is this one's to see through, also once the shard is somebody else's.
@@ -164,7 +172,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     if (job.held === undefined) job.positions.start(job.sequence);
     let result: unknown;
     try {
-      result = job.held === undefined ? job.handler(job.data, context) : afterwards(job.held, job, context);
+      result = job.held === undefined ? handle(job, context) : afterwards(job.held, job, context);
     } catch (error) {
       report(job, error);
     }
@@ -221,7 +229,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     if (progress.standing(job.positions) === "lost") return undefined;
     crossing.begun(job.shard, job.sequence);
     job.positions.start(job.sequence);
-    return job.handler(job.data, context);
+    return handle(job, context);
   };
 
   const goOn = (): void => {
@@ -245,7 +253,6 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
         settle(positions, shard, sequence);
         return;
       }
-      const waitsUntil = clock.now() + waitDeadlineMs;
       const held = progress.held(positions, sequence);
       const job: Job = {
         key: key(type, data, shard),
@@ -257,7 +264,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
         held,
         done: false,
         positions,
-        waitsUntil,
+        waitsUntil: 0,
       };
       if (held !== undefined) follow(job, held);
       // As it nearly always is: there is room, and nothing of this key is under way.
@@ -266,6 +273,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
         show();
         return;
       }
+      job.waitsUntil = clock.now() + waitDeadlineMs;
       lanes.add(job);
       pump();
       // The longest lane pays, since it is the flood that fills the room; and its oldest event, since that one's
