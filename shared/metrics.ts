@@ -57,6 +57,11 @@ export const METRICS = {
   RequestFailures: counter("logged", "REST calls that ended in an error"),
   RequestsQueued: level("logged", "REST calls waiting for their turn"),
   RequestMilliseconds: milliseconds("logged", "time from sending a REST request to its answer"),
+  RequestWaitMilliseconds: milliseconds("logged", "time that REST calls waited which could not be sent at once"),
+  RetryAfterMarginMilliseconds: milliseconds(
+    "logged",
+    "time from the end of a Retry-After to the first requests after it",
+  ),
 
   ShardsNotReady: level("published", "shards of this process that are not ready"),
   MissedHeartbeatAcks: counter("published", "heartbeats that were not acknowledged when the next was due"),

@@ -40,6 +40,7 @@ export class Call {
   heldSince: number | undefined;
   entry: Entry<Call> | undefined;
   flight: Flight | undefined;
+  askedAt = 0;
   sentAt = 0;
   firstSentAt: number | undefined;
   /** Attempts that failed without a usable answer. */

@@ -107,7 +107,8 @@ export class Dispatcher {
 
   /** A call joins the queue. */
   add(call: Call): void {
-    call.entry = this.#scheduler.add(call, call.route, call.priority, this.#options.clock.now());
+    call.askedAt = this.#options.clock.now();
+    call.entry = this.#scheduler.add(call, call.route, call.priority, call.askedAt);
     this.#retries.earned();
     if (this.#housekeeping === undefined && !this.#stopped) {
       this.#housekeeping = this.#options.clock.schedule(HOUSEKEEPING_MS, () => this.#keepHouse());
@@ -218,7 +219,14 @@ export class Dispatcher {
     const { telemetry, transport, headers } = this.#options;
     const call = entry.job;
     const { route } = call;
-    if (this.#check.broken(route, now)) telemetry.count("RetryAfterViolations");
+    const margin = this.#check.margin(route, now);
+    if (margin !== undefined) {
+      if (margin < 0) telemetry.count("RetryAfterViolations");
+      telemetry.observe("RetryAfterMarginMilliseconds", margin);
+    }
+    if (call.firstSentAt === undefined && now > call.askedAt) {
+      telemetry.observe("RequestWaitMilliseconds", now - call.askedAt);
+    }
     this.#inFlight += 1;
     if (!route.exempt) {
       this.#global.sent();

@@ -15,11 +15,12 @@ export class RetryAfterCheck {
     for (const key of keys(route, scope)) this.#ends.set(key, Math.max(until, this.#ends.get(key) ?? 0));
   }
 
-  /** Whether sending now breaks a wait. */
-  broken(route: Route, now: number): boolean {
-    if (this.#ends.size === 0) return false;
+  /** How long ago the last wait ended that concerns this request; negative: sending now breaks it. undefined: none is known. */
+  margin(route: Route, now: number): number | undefined {
+    if (this.#ends.size === 0) return undefined;
     const all = [...keys(route, "user"), ...keys(route, "sublimit"), ...keys(route, "global")];
-    return all.some((key) => (this.#ends.get(key) ?? 0) > now);
+    const last = Math.max(...all.map((key) => this.#ends.get(key) ?? Number.NEGATIVE_INFINITY));
+    return last === Number.NEGATIVE_INFINITY ? undefined : now - last;
   }
 
   /** Forgets waits that are over. */

@@ -103,6 +103,7 @@ export function limits(hash: string, limit: number, remaining: number, resetAfte
 export interface RecordedTelemetry extends Telemetry {
   readonly counts: Map<string, number>;
   readonly levels: Map<string, number>;
+  readonly samples: Map<string, readonly number[]>;
   readonly events: { readonly name: string; readonly fields: Readonly<Record<string, unknown>> }[];
   readonly lines: { readonly level: string; readonly message: string }[];
   flushes: number;
@@ -112,12 +113,13 @@ export function recordedTelemetry(): RecordedTelemetry {
   const telemetry: RecordedTelemetry = {
     counts: new Map(),
     levels: new Map(),
+    samples: new Map(),
     events: [],
     lines: [],
     flushes: 0,
     count: (metric, by = 1) => telemetry.counts.set(metric, (telemetry.counts.get(metric) ?? 0) + by),
     level: (metric, value) => telemetry.levels.set(metric, value),
-    observe: () => {},
+    observe: (metric, value) => void telemetry.samples.set(metric, [...(telemetry.samples.get(metric) ?? []), value]),
     event: (name, fields) => telemetry.events.push({ name, fields }),
     log: (level, message) => telemetry.lines.push({ level, message }),
     flush: () => {

@@ -86,6 +86,8 @@ describe("an API 429", () => {
     expect(made.telemetry.counts.get(metric)).toBe(1);
     expect(made.telemetry.levels.get("InvalidRequests")).toBe(scope === "shared" ? 0 : 1);
     expect(made.telemetry.counts.get("RetryAfterViolations") ?? 0).toBe(0);
+    expect(Math.min(...(made.telemetry.samples.get("RetryAfterMarginMilliseconds") ?? []))).toBeGreaterThanOrEqual(0);
+    expect(Math.max(...(made.telemetry.samples.get("RequestWaitMilliseconds") ?? []))).toBeGreaterThanOrEqual(3000);
   });
 
   it("a hidden sub-limit: only that kind of request waits", async () => {
