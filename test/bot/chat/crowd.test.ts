@@ -5,6 +5,7 @@ import { type Asked, allReplies, createCrowd, type Reply, repliesIn } from "../.
 import type { SimulatedDiscord } from "../../discord/index.ts";
 import { type FaceBot, promise, type World } from "../../face/world.ts";
 import { type SimulatedUpstream, startSimulatedUpstream } from "../../upstream/index.ts";
+import { startTables } from "../ledger/table.ts";
 
 const KEY = "hf_the_only_key_1";
 const SERVERS = 4;
@@ -92,56 +93,62 @@ describe("a crowd", () => {
     }
   });
 
-  promise(
-    "loses no question, gets no second and no spliced answer when the process is killed",
-    WORLD,
-    async (world) => {
-      const { bot, clock, discord, home } = world;
-      const upstream = await provider(clock, 700);
-      try {
-        const environment = {
-          BOT_MODULE: "./bot/chat/index.ts",
-          UPSTREAM_URL: upstream.url,
-          UPSTREAM_KEYS: KEY,
-          LEDGER: `file:${home}`,
-        };
-        const crowd = createCrowd(discord, 11);
-        let it = bot(environment);
-        await it.event("bot.ready");
-        const started = [it];
-        const replied = (): Set<string> => new Set(allReplies(discord).map(({ to }) => to));
-        // In the middle of it: with answers at the model, stored, and half sent. A question that meets both kills would
-        // be taken for what killed the process, so each kill has its own.
-        for (const share of [0.2, 0.5]) {
-          const before = crowd.asked.length;
-          crowd.write(100);
-          const fresh = crowd.asked.slice(before);
-          const answered = (): number => {
-            const all = replied();
-            return fresh.filter(({ id }) => all.has(id)).length;
+  for (const ledger of ["file", "dynamodb"]) {
+    promise(
+      `loses no question, gets no second and no spliced answer when the process is killed, LEDGER=${ledger}`,
+      // A lease of 10 s must outlast a busy machine's pauses.
+      ledger === "dynamodb" ? { ...WORLD, rate: 4 } : WORLD,
+      async (world) => {
+        const { bot, clock, discord, home } = world;
+        const tables = ledger === "dynamodb" ? await startTables() : undefined;
+        const upstream = await provider(clock, 700);
+        try {
+          const environment = {
+            BOT_MODULE: "./bot/chat/index.ts",
+            UPSTREAM_URL: upstream.url,
+            UPSTREAM_KEYS: KEY,
+            LEDGER: tables === undefined ? `file:${home}` : `dynamodb:${await tables.create()}`,
+            ...tables?.environment,
           };
-          await discord.waitFor(() => answered() > fresh.length * share);
-          it.kill("SIGKILL");
-          await it.ended;
-          it = bot(environment);
-          started.push(it);
-          await discord.waitFor(() => answered() === fresh.length);
+          const crowd = createCrowd(discord, 11);
+          let it = bot(environment);
+          await it.event("bot.ready");
+          const started = [it];
+          const replied = (): Set<string> => new Set(allReplies(discord).map(({ to }) => to));
+          // In the middle of it: with answers at the model, stored, and half sent. A question that meets both kills would
+          // be taken for what killed the process, so each kill has its own.
+          for (const share of [0.2, 0.5]) {
+            const before = crowd.asked.length;
+            crowd.write(tables === undefined ? 100 : 50);
+            const fresh = crowd.asked.slice(before);
+            const answered = (): number => {
+              const all = replied();
+              return fresh.filter(({ id }) => all.has(id)).length;
+            };
+            await discord.waitFor(() => answered() > fresh.length * share);
+            it.kill("SIGKILL");
+            await it.ended;
+            it = bot(environment);
+            started.push(it);
+            await discord.waitFor(() => answered() === fresh.length);
+          }
+          // What is half sent comes to its end before the run does.
+          it.kill("SIGTERM");
+          expect(await it.ended).toBe(0);
+          expect(started.flatMap((run) => run.events("session.resumed")).length).toBeGreaterThanOrEqual(2);
+          const replies = Map.groupBy(allReplies(discord), ({ to }) => to);
+          for (const asked of crowd.asked) {
+            const own = replies.get(asked.id) ?? [];
+            if (!own.every(isNotice)) checkWhole(asked, own);
+          }
+          for (const id of crowd.silent) expect(replies.get(id)).toBeUndefined();
+          checkOrder(discord);
+          expect(discord.counts.rest.limited).toEqual({ user: 0, global: 0, shared: 0 });
+        } finally {
+          await upstream.stop();
+          tables?.close();
         }
-        // What is half sent comes to its end before the run does.
-        it.kill("SIGTERM");
-        expect(await it.ended).toBe(0);
-        expect(started.flatMap((run) => run.events("session.resumed")).length).toBeGreaterThanOrEqual(2);
-        const replies = Map.groupBy(allReplies(discord), ({ to }) => to);
-        for (const asked of crowd.asked) {
-          const own = replies.get(asked.id) ?? [];
-          if (!own.every(isNotice)) checkWhole(asked, own);
-        }
-        for (const id of crowd.silent) expect(replies.get(id)).toBeUndefined();
-        checkOrder(discord);
-        expect(discord.counts.rest.limited).toEqual({ user: 0, global: 0, shared: 0 });
-      } finally {
-        await upstream.stop();
-      }
-    },
-  );
+      },
+    );
+  }
 });
