@@ -10,6 +10,7 @@ import { faultError, RestError, refusedError, unauthorizedError, unleasedError, 
 import { Demand, GlobalLimit, INVALID_LIMIT } from "./governor.ts";
 import { InvalidWatch } from "./invalidWatch.ts";
 import { Latency } from "./latency.ts";
+import { limitedError, waitAfter } from "./limited.ts";
 import type { Entry } from "./queue.ts";
 import { type FaultKind, RetryBudget, retryDelay } from "./retry.ts";
 import { RetryAfterCheck } from "./retryAfterCheck.ts";
@@ -17,10 +18,6 @@ import { Scheduler } from "./scheduler.ts";
 import type { Exchange, Transport } from "./transport.ts";
 import { isInvalid, jsonOf, judge, type LimitScope, limitHeaders, type Verdict } from "./verdict.ts";
 
-/** Never a zero wait after a 429, whatever it says; and where it says nothing, a second that doubles. */
-const SHORTEST_WAIT_MS = 100;
-const UNNAMED_WAIT_MS = 1000;
-const MOST_LIMITED = 5;
 /** Beyond what the global limit lets through: interaction and webhook requests under way, each with a connection. */
 const MOST_EXEMPT_IN_FLIGHT = 256;
 const HOUSEKEEPING_MS = 10_000;
@@ -338,7 +335,7 @@ export class Dispatcher {
     const { clock, telemetry } = this.#options;
     const call = entry.job;
     const { route } = call;
-    const wait = Math.max(named ?? UNNAMED_WAIT_MS * 2 ** call.limited, SHORTEST_WAIT_MS);
+    const wait = waitAfter(named, call.limited);
     const until = now + wait;
     call.limited += 1;
     telemetry.count(
@@ -356,20 +353,17 @@ export class Dispatcher {
     else this.#scheduler.block(route, until, now, numbers || scope === "shared");
     this.#check.told(route, scope, until);
 
-    const wallUntil = Math.ceil(clock.wall() + wait);
     if (wait > LONGEST_WAIT_MS) {
+      const wallUntil = Math.ceil(clock.wall() + wait);
       this.failWaiting((other) =>
         other.latest === Infinity && this.#scheduler.shutFor(other.route, now) > LONGEST_WAIT_MS
           ? waitTooLong(other.route.name, wait, wallUntil)
           : undefined,
       );
     }
-    if (until > call.latest || (wait > LONGEST_WAIT_MS && call.latest === Infinity)) {
-      this.fail(call, waitTooLong(route.name, wait, wallUntil));
-    } else if (call.limited > MOST_LIMITED) {
-      const problem = `met ${call.limited} rate limits in a row`;
-      this.fail(call, new RestError("rateLimited", problem, { route: route.name, status: 429, until: wallUntil }));
-    } else this.#scheduler.again(entry, now, now);
+    const error = limitedError(call, wait, now, clock.wall());
+    if (error === undefined) this.#scheduler.again(entry, now, now);
+    else this.fail(call, error);
   }
 
   #fault(call: Call, fault: FaultKind, sent: boolean, status?: number, cause?: unknown, code?: number): void {

@@ -31,7 +31,7 @@ const imports = files.flatMap((file) => importsOf(file, readFileSync(path.join(r
 const PURE = [
   "shared/**",
   "bot/gateway/{session,heartbeat,outbox,presence,identify,closeCodes,positions}*",
-  "bot/rest/{bucket,change,edge,errors,getCache,governor,grouping,latency,message,multipart,pace,queue,refusals,retry}.ts",
+  "bot/rest/{bucket,change,edge,errors,getCache,governor,grouping,latency,limited,message,multipart,pace,queue,refusals,retry}.ts",
   "bot/rest/{retryAfterCheck,route,scheduler,verdict}.ts",
   "bot/ledger/dealing.ts",
   "bot/resilience/**",
