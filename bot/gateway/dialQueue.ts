@@ -36,8 +36,10 @@ export interface DialQueue {
   step(now: number, random: () => number): { readonly dial: readonly number[]; readonly wakeAt: number | null };
 }
 
-/** Failures this near to each other have one cause. */
+/** Failures this near to each other have one cause. So have those of several shards over longer than this, without a HELLO. */
 const TOGETHER_MS = 5_000;
+/** A failure before this says nothing any more. */
+const FORGOTTEN_MS = 30_000;
 /** After the first HELLO the others follow, spread over this. */
 const FOLLOW_MS = 800;
 /** Fewer dials a second than any edge minds; a larger fleet dials all of its shards within about a second. */
@@ -65,7 +67,9 @@ export function dialQueue(shards: number): DialQueue {
   // Shards that have, dial or want a connection. Who waits for its turn to identify knows nothing of an outage.
   const engaged = new Set<number>();
   const hosts = new Map<string, Breaker>();
+  // The last failure of each shard since a HELLO came, and when the first of them was.
   const recent = new Map<number, { at: number; host: string }>();
+  let failingSince = 0;
   const perSecond = Math.max(LEAST_PER_SECOND, shards);
   let fleet: Breaker = CLOSED;
   let probe: number | null = null;
@@ -81,9 +85,10 @@ export function dialQueue(shards: number): DialQueue {
   };
 
   const failTogether = (now: number): boolean => {
-    for (const [shard, { at }] of recent) if (now - at >= TOGETHER_MS) recent.delete(shard);
-    const failing = new Set([...recent.values()].map(({ host }) => host));
-    return failing.size >= 2 || recent.size * 2 >= engaged.size;
+    if (recent.size >= 2 && now - failingSince > TOGETHER_MS) return true;
+    const together = [...recent.values()].filter(({ at }) => now - at < TOGETHER_MS);
+    const failing = new Set(together.map(({ host }) => host));
+    return failing.size >= 2 || together.length * 2 >= engaged.size;
   };
 
   const grant = (shard: number, now: number): number => {
@@ -139,6 +144,8 @@ export function dialQueue(shards: number): DialQueue {
       hosts.set(host, breaker);
       const [oldest] = hosts.keys();
       if (hosts.size > MOST_HOSTS && oldest !== undefined) hosts.delete(oldest);
+      for (const [each, { at }] of recent) if (now - at >= FORGOTTEN_MS) recent.delete(each);
+      if (recent.size === 0) failingSince = now;
       recent.set(shard, { at: now, host });
       if (banned !== undefined) {
         const notBefore = now + (banned.retryAfterMs ?? BAN_MS);

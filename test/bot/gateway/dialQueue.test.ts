@@ -42,6 +42,17 @@ describe("the dial queue", () => {
     expect(queue.step(2_400, half).dial).toEqual([2]);
   });
 
+  it("opens when the failures of two shards come slowly, as a black hole's do, and no HELLO between them", () => {
+    for (const isHeard of [false, true]) {
+      const queue = dialling(42);
+      queue.failed(0, GENERIC, 0, half);
+      if (isHeard) queue.hello(GENERIC, 3_000, half);
+      queue.failed(1, GENERIC, 6_000, half);
+      for (const shard of [0, 1]) queue.ask(shard, 6_000, false, 6_000, half);
+      expect(queue.step(6_000, half).dial).toEqual(isHeard ? [0, 1] : []);
+    }
+  });
+
   it("asks nobody about an outage who waits for a turn to identify", () => {
     const queue = dialQueue(42);
     for (const shard of [0, 1, 2, 3]) queue.ask(shard, 0, false, 0, half);
