@@ -1,7 +1,6 @@
 // The composition root: the one place where gateway, REST, ledger, telemetry and a bot module are put together.
 
 import { randomUUID } from "node:crypto";
-
 import { intentBits } from "../shared/application.ts";
 import type { Environment } from "../shared/environment.ts";
 import { createBotFace } from "./botFace.ts";
@@ -81,16 +80,18 @@ export function createRuntime(parts: RuntimeParts): Runtime {
 
   // What the bot module has set for all shards, for those of a set that comes up later too.
   let presence: Presence | undefined;
+  // The set that leads, and one beside it while their number changes; by order of making.
+  const sets = new Map<number, ShardSet>();
+  let made = 0;
   let leading = 0;
-  const sets: ShardSet[] = [];
 
   /** @param beside its number of shards, where another set runs already */
   function makeSet(beside: number | undefined, refused: ((why: string) => void) | undefined): ShardSet {
-    const number = sets.length;
+    const number = made++;
     const set = createShardSet({
       environment: beside === undefined ? environment : { ...environment, SHARD_COUNT: beside },
       definition,
-      intents: sets[0]?.shards.intents() ?? intents,
+      intents: sets.get(leading)?.shards.intents() ?? intents,
       clock,
       random,
       telemetry,
@@ -113,13 +114,13 @@ export function createRuntime(parts: RuntimeParts): Runtime {
         else refused(refusal.fix);
       },
     });
-    sets.push(set);
+    sets.set(number, set);
     return set;
   }
 
   const first = makeSet(undefined, undefined);
-  const leader = (): ShardSet => sets[leading] ?? first;
-  const fleets = (): readonly Fleet[] => sets.flatMap(({ shards }) => shards.fleet() ?? []);
+  const leader = (): ShardSet => sets.get(leading) ?? first;
+  const fleets = (): readonly Fleet[] => [...sets.values()].flatMap(({ shards }) => shards.fleet() ?? []);
 
   const resharding = createResharding({
     clock,
@@ -128,7 +129,9 @@ export function createRuntime(parts: RuntimeParts): Runtime {
     lifecycle,
     leading: leader,
     make(count, failed) {
-      const number = sets.length;
+      // An earlier change is over by now: what it left has stopped.
+      for (const earlier of sets.keys()) if (earlier !== leading) sets.delete(earlier);
+      const number = made;
       return {
         set: makeSet(count, failed),
         lead() {
