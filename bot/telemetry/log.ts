@@ -55,14 +55,6 @@ export function createLog(options: {
   };
 }
 
-/** Writes to stdout, synchronously also when it is a pipe, so that the last line before an exit is never lost. */
-export function standardOutput(): WriteLine {
-  const destination = pino.destination({ dest: 1, sync: true });
-  return (line) => {
-    destination.write(line);
-  };
-}
-
 /** An error as JSON shows nothing of it: its name, kind, message, stack and causes. */
 function printable(value: unknown): unknown {
   if (!(value instanceof Error)) return value;

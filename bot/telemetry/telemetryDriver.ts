@@ -5,10 +5,11 @@ import type { MetricName } from "../../shared/metrics.ts";
 import type { Secret } from "../../shared/secret.ts";
 import type { Cancel, Clock, Random } from "../clock.ts";
 import { embeddedMetrics } from "./embeddedMetrics.ts";
-import { createLog, isError, type LogLevel, standardOutput, type WriteLine } from "./log.ts";
+import { createLog, isError, type LogLevel, type WriteLine } from "./log.ts";
 import { watchLoop } from "./loopLag.ts";
 import { createRecorder } from "./metrics.ts";
 import { fitted, redactor } from "./redaction.ts";
+import { standardOutput } from "./standardOutput.ts";
 import type { Telemetry } from "./telemetry.ts";
 
 export interface TelemetryOptions {
