@@ -83,10 +83,21 @@ async function countNow(ledger: Ledger, plan: ShardPlan | undefined): Promise<nu
   return count;
 }
 
+/** The plan as it is now; a ledger that does not answer for a moment takes nothing away from it. */
+async function planOf(ledger: Ledger): Promise<ShardPlan | undefined | "unknown"> {
+  try {
+    return (await ledger.shardPlans.read()).plan;
+  } catch (error) {
+    if (error instanceof LedgerError && error.kind === "unreachable") return "unknown";
+    throw error;
+  }
+}
+
 /** Tells every step until the plan is carried out. */
 async function watch(ledger: Ledger, to: number): Promise<void> {
   for (let told = ""; ; await sleep(LOOK_EVERY_MS)) {
-    const { plan } = await ledger.shardPlans.read();
+    const plan = await planOf(ledger);
+    if (plan === "unknown") continue;
     const step = plan?.next?.step ?? "";
     if (step !== told) console.log(step === "" ? "done" : step);
     told = step;

@@ -7,9 +7,10 @@ import { LedgerError } from "./ledgerError.ts";
 
 // Longer than an event may wait for its handler and its handler may run.
 const KEPT_MS = 1_800_000;
-// The old set goes on without an answer, so it waits for one as long as it takes the ledger to come back from a hiccup.
+// The old set goes on without an answer, and an event of which the new one had one is handled twice then: so long an outage
+// must be rare within the seconds that both sets are there.
 const ASK_AGAIN_MS = 250;
-const MOST_ASKING_MS = 10_000;
+const MOST_ASKING_MS = 60_000;
 
 // Discord numbers these, and sends each once.
 const NUMBERED: readonly string[] = ["MESSAGE_CREATE", "INTERACTION_CREATE"];

@@ -16,8 +16,9 @@ export interface ShardPlan {
 
 /** What can be seen of all tasks; a step is the last that a task has carried out, undefined while it has not begun. */
 export interface Progress {
-  /** Shards of the new set that are ready. */
+  /** Shards of the new set that are ready, and of the old one. */
   readonly ready: number;
+  readonly oldReady: number;
   /** Of tasks that run the old set, or would. */
   readonly old: readonly (ReshardStep | undefined)[];
   /** Of tasks that run the new set, or would. */
@@ -39,13 +40,16 @@ export function advance(plan: ShardPlan, seen: Progress): ShardPlan | undefined 
   const at = (step: ReshardStep, tasks: readonly (ReshardStep | undefined)[]): boolean =>
     tasks.length > 0 && tasks.every((one) => one !== undefined && STEPS.indexOf(one) >= STEPS.indexOf(step));
   const to = (step: ReshardStep): ShardPlan => ({ ...plan, next: { ...next, step } });
+  const isUp = seen.ready >= next.count && seen.next.length > 0;
+  // What waits for its handler when a task leaves comes again with the replay, and only to a set that is whole.
+  const isWhole = seen.oldReady >= plan.count && seen.finishing === 0;
   switch (next.step) {
     case "opening":
-      return seen.ready >= next.count && seen.next.length > 0 ? to("claiming") : undefined;
+      return isUp ? to("claiming") : undefined;
     case "claiming":
-      return at("claiming", seen.old) ? to("both") : undefined;
+      return isUp && at("claiming", seen.old) ? to("both") : undefined;
     case "both":
-      return at("both", seen.next) && at("both", seen.old) ? to("closing") : undefined;
+      return isUp && isWhole && at("both", seen.next) && at("both", seen.old) ? to("closing") : undefined;
     case "closing":
       return seen.old.length + seen.finishing === 0 ? { count: next.count } : undefined;
   }

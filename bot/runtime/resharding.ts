@@ -29,7 +29,8 @@ export interface ReshardingParts {
 }
 
 export interface Resharding {
-  start(): void;
+  /** Resolves once the plan was looked at, if the ledger answers; goes on looking. */
+  start(): Promise<void>;
   /** Ends the set that does not lead. `late` aborts what its handlers still do. */
   stop(keepSessions: boolean, late: AbortSignal): Promise<void>;
 }
@@ -52,6 +53,8 @@ export function createResharding(parts: ReshardingParts): Resharding {
   // Where one process has all shards, nobody else asks for its claims.
   const values = ledger.shared === undefined ? createMemoryLedger().values : ledger.values;
   let move: Move | undefined;
+  let isMoving = false;
+  let alone: "with claims" | undefined;
   // Since when every task has been where the plan wants it.
   let complete: { readonly version: string | undefined; readonly since: number } | undefined;
 
@@ -140,30 +143,37 @@ export function createResharding(parts: ReshardingParts): Resharding {
     const { count: from, next } = plan;
     if (next === undefined) {
       if (move !== undefined) await settle(move, plan);
+      else if (alone === "with claims") parts.leading().handle("all");
+      alone = undefined;
       return;
     }
-    // Whoever has begun while the old set closes has the new one alone.
-    if (move === undefined && countOf(parts.leading()) === next.count) return;
+    // Whoever has begun while the old set closes has the new one alone; what comes again to it may be the old one's still.
+    if (move === undefined && countOf(parts.leading()) === next.count) {
+      if (alone === undefined) parts.leading().handle(claiming(next.count, true));
+      alone = "with claims";
+      return;
+    }
     move ??= await begin(from, next.count);
     for (const step of stepsUpTo(next.step, move.step)) carryOut(move, step);
     const { old, next: set, step, closed } = move;
-    set.sharing?.say(step, set.shards.fleet()?.status().ready ?? 0);
-    if (!closed) old.sharing?.say(step, undefined);
+    set.sharing?.say(step, readyOf(set));
+    if (!closed) old.sharing?.say(step, readyOf(old));
   };
 
-  const seen = ({ count }: ShardPlan, { next, step, closed }: Move): Progress => {
-    if (next.sharing === undefined) {
-      const ready = next.shards.fleet()?.status().ready ?? 0;
-      return { ready, old: closed ? [] : [step], next: [step], finishing: 0 };
+  const seen = ({ count }: ShardPlan): Progress => {
+    const { sharing } = move?.next ?? parts.leading();
+    if (sharing === undefined) {
+      if (move === undefined) return { ready: 0, oldReady: 0, old: [], next: [], finishing: 0 };
+      const { old, next, step, closed } = move;
+      return { ready: readyOf(next), oldReady: readyOf(old), old: closed ? [] : [step], next: [step], finishing: 0 };
     }
-    const tasks = next.sharing
-      .tasks()
-      .map(({ record: { state, set } }) => ({ state, count: set?.count ?? count, set }));
+    const tasks = sharing.tasks().map(({ record: { state, set } }) => ({ state, count: set?.count ?? count, set }));
     const active = tasks.filter(({ state }) => state === "active");
     const old = active.filter((task) => task.count === count);
     const ofNext = active.filter((task) => task.count !== count);
     return {
       ready: ofNext.reduce((sum, { set }) => sum + (set?.ready ?? 0), 0),
+      oldReady: old.reduce((sum, { set }) => sum + (set?.ready ?? 0), 0),
       old: old.map(({ set }) => set?.step),
       next: ofNext.map(({ set }) => set?.step),
       finishing: tasks.filter((task) => task.state === "draining" && task.count === count).length,
@@ -175,7 +185,8 @@ export function createResharding(parts: ReshardingParts): Resharding {
     const { plan, version } = await ledger.shardPlans.read();
     if (plan === undefined) return;
     await follow(plan);
-    const later = move && advance(plan, seen(plan, move));
+    isMoving = plan.next !== undefined || move !== undefined;
+    const later = advance(plan, seen(plan));
     if (later === undefined) complete = undefined;
     else if (complete === undefined || complete.version !== version) complete = { version, since: clock.now() };
     else if (clock.now() - complete.since >= APART_MS) await ledger.shardPlans.write(later, version);
@@ -186,15 +197,18 @@ export function createResharding(parts: ReshardingParts): Resharding {
     if (!(error instanceof LedgerError)) throw error;
   };
 
-  const run = async (): Promise<void> => {
+  const goOn = async (): Promise<void> => {
     while (!lifecycle.over.aborted) {
-      await turn().catch(unreachable);
-      await clock.sleep(move === undefined ? LOOK_MS : LOOK_MEANWHILE_MS, lifecycle.over).catch(() => {});
+      await clock.sleep(isMoving ? LOOK_MEANWHILE_MS : LOOK_MS, lifecycle.over).catch(() => {});
+      if (!lifecycle.over.aborted) await turn().catch(unreachable);
     }
   };
 
   return {
-    start: () => void run(),
+    async start() {
+      await turn().catch(unreachable);
+      void goOn();
+    },
     async stop(keepSessions, late) {
       if (move === undefined) return;
       const { next, step } = move;
@@ -212,6 +226,8 @@ export function createResharding(parts: ReshardingParts): Resharding {
     },
   };
 }
+
+const readyOf = ({ shards }: ShardSet): number => shards.fleet()?.status().ready ?? 0;
 
 const countOf = ({ sharing, shards }: ShardSet): number | undefined =>
   sharing === undefined ? (shards.fleet()?.status().shardCount ?? undefined) : sharing.shardCount();

@@ -88,11 +88,12 @@ async function setOut(parts: StartParts): Promise<void> {
     await untilReachable({ clock, telemetry, signal: over }, sharing.join);
     if (over.aborted) return sharing.end();
   }
+  // Before an event can arrive: whether it must be claimed. A process with a part of the shards has no say in their number.
+  if (ledger.persistent && SHARD_IDS === undefined) await parts.resharding.start();
+  if (over.aborted) return sharing?.end();
   fleet.start();
   sharing?.start();
   checkpoint.start();
-  // A process with a part of the shards does not decide about all of them.
-  if (ledger.persistent && SHARD_IDS === undefined) parts.resharding.start();
   watchAddress(parts);
 }
 

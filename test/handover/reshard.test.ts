@@ -97,4 +97,28 @@ describe("another number of shards", () => {
     expect(world.discord.counts.identifies).toBe(FROM + TO);
     expect(world.discord.sessions().map(({ shardCount }) => shardCount)).toEqual(Array(TO).fill(TO));
   });
+
+  // Of four steps the two in which a successor finds least and most done.
+  for (const step of ["opening", "closing"]) {
+    promise(`goes on over a deploy while it is ${step}`, OPTIONS, async (world) => {
+      const table = await tables.create();
+      const start = () => world.bot({ ...tables.environment, LEDGER: `dynamodb:${table}` });
+      const old = start();
+      await old.event("bot.ready");
+      const messages = traffic(world);
+      const move = reshard({ ...tables.environment, LEDGER: `dynamodb:${table}` }, "--to", "3", "--apply");
+      await old.event("reshard.step", (line) => line["step"] === step);
+      const next = start();
+      if (step !== "closing") await next.event("bot.waiting");
+      old.kill("SIGTERM");
+      expect(await old.ended).toBe(0);
+      expect(await move).toMatchObject({ exitCode: 0 });
+      await next.event("bot.ready");
+      await realMilliseconds(300);
+      await eachOnce(await messages.stop(), [old, next]);
+      expect(world.discord.counts.identifies).toBe(FROM + TO);
+      const live = world.discord.sessions().filter(({ attached }) => attached);
+      expect(live.map(({ shardCount }) => shardCount)).toEqual(Array(TO).fill(TO));
+    });
+  }
 });

@@ -11,7 +11,14 @@ import {
 } from "../../../bot/ledger/shardPlan.ts";
 
 const at = (step: ReshardStep) => ({ count: 2, next: { count: 3, step } });
-const seen = (given: Partial<Progress>): Progress => ({ ready: 0, old: [], next: [], finishing: 0, ...given });
+const seen = (given: Partial<Progress>): Progress => ({
+  ready: 3,
+  oldReady: 2,
+  old: [],
+  next: [],
+  finishing: 0,
+  ...given,
+});
 
 describe("a plan", () => {
   it.each<[ReshardStep, Partial<Progress>, unknown]>([
@@ -20,9 +27,13 @@ describe("a plan", () => {
     ["claiming", { old: ["claiming", "opening"], next: [] }, undefined],
     ["claiming", { old: ["claiming", undefined], next: [] }, undefined],
     ["claiming", { old: [], next: ["claiming"] }, undefined],
+    ["claiming", { old: ["claiming", "claiming"], next: ["opening"], ready: 2 }, undefined],
     ["claiming", { old: ["claiming", "claiming"], next: ["opening"] }, at("both")],
     ["both", { old: ["both"], next: ["both", "claiming"] }, undefined],
     ["both", { old: ["claiming"], next: ["both"] }, undefined],
+    ["both", { old: ["both"], next: ["both"], ready: 2 }, undefined],
+    ["both", { old: ["both"], next: ["both"], oldReady: 1 }, undefined],
+    ["both", { old: ["both"], next: ["both"], finishing: 1 }, undefined],
     ["both", { old: ["both"], next: ["both"] }, at("closing")],
     ["closing", { old: ["closing"] }, undefined],
     ["closing", { finishing: 1 }, undefined],
