@@ -157,7 +157,7 @@ function report(options: GatewayOptions, events: number, shown: readonly Contend
   ];
   const speed = SETTINGS.map((setting) => {
     const told = row(
-      `${setting.mode}, ${setting.shards === 1 ? "1 shard" : `${setting.shards} shards`}`,
+      `${formatOf(setting.mode)}, ${setting.shards === 1 ? "1 shard" : `${setting.shards} shards`}`,
       (contender) => ratios.median(speedKey(contender, setting)),
       percent,
     );
@@ -166,10 +166,10 @@ function report(options: GatewayOptions, events: number, shown: readonly Contend
     return told;
   });
   const memory = MODES.map((mode) =>
-    row(`peak RSS, ${mode}, MiB`, (contender) => peaks.highest(memoryKey(contender, mode)), mebibytes),
+    row(`peak RSS, ${formatOf(mode)}, MiB`, (contender) => peaks.highest(memoryKey(contender, mode)), mebibytes),
   );
   const idle = MODES.map((mode) =>
-    row(`idle shard, ${mode}, KiB`, (contender) => weights.median(memoryKey(contender, mode)), kibibytes),
+    row(`idle shard, ${formatOf(mode)}, KiB`, (contender) => weights.median(memoryKey(contender, mode)), kibibytes),
   );
   const how = [
     "Events per CPU second as a share of a bare client's (ws, inflate, JSON.parse, nothing else), which runs beside each;",
@@ -178,6 +178,8 @@ function report(options: GatewayOptions, events: number, shown: readonly Contend
   ].join("\n");
   return `### Gateway\n\n${how}\n\n${table(["", ...shown.map(title)], [...speed, ...memory, ...idle])}\n`;
 }
+
+const formatOf = (mode: Mode): string => (mode === "none" ? "uncompressed" : mode);
 
 const title = ({ name, peer }: Contender): string =>
   peer === undefined ? name : name.replace(peer, `${peer} ${peerVersion(peer)}`);
