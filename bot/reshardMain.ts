@@ -133,6 +133,10 @@ async function main(): Promise<void> {
       console.log(`there are ${to} shards already`);
       return;
     }
+    const configured = settings()?.SHARD_COUNT ?? "auto";
+    if (configured !== "auto" && configured !== to) {
+      console.log(`afterwards set SHARD_COUNT to ${to}, or the next start undoes it`);
+    }
     const { text, problem } = reshardPrice(from, to, await budgetOf(ledger, from, to));
     console.log(text);
     if (problem !== undefined) throw new ReshardError(problem);
