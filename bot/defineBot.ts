@@ -1,7 +1,7 @@
 // The seam between a bot and the runtime: what a bot module exports, and the small interface it is handed.
 
 import type { GatewayDispatchPayload } from "discord-api-types/v10";
-import { INTENTS, type IntentName, PERMISSIONS, type PermissionName } from "../shared/application.ts";
+import { INTENTS, type IntentName, intentBits, PERMISSIONS, type PermissionName } from "../shared/application.ts";
 import type { Environment } from "../shared/environment.ts";
 import type { Clock, Random } from "./clock.ts";
 import type { Values } from "./ledger/ledger.ts";
@@ -161,15 +161,27 @@ const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
 const namesFrom = (value: unknown, known: object): boolean =>
   Array.isArray(value) && value.every((name) => typeof name === "string" && name in known);
 
+const areIntents = (value: unknown): value is Intents =>
+  namesFrom(value, INTENTS) || (typeof value === "number" && Number.isSafeInteger(value) && value >= 0);
+
+const INTENTS_EXPECTED = `neither bits nor a list of names from ${Object.keys(INTENTS).join(", ")}`;
+
+/**
+ * The bits of the intents that a bot asks for with these settings.
+ * @throws TypeError when its function gives something else, and whatever that function throws
+ */
+export function intentsOf({ intents }: BotDefinition, environment: Environment): number {
+  const asked: unknown = typeof intents === "function" ? intents(environment) : intents;
+  if (areIntents(asked)) return intentBits(asked);
+  throw new TypeError(`its intents are ${INTENTS_EXPECTED}`);
+}
+
 /** What keeps a module's default export from being a bot definition; empty when nothing does. */
 export function definitionProblems(value: unknown): string[] {
   if (!isObject(value)) return ["has no default export made by defineBot({ intents, permissions, handlers })"];
   const problems: string[] = [];
   const { intents, optionalIntents, permissions, handlers, key, start, onDispatch } = value;
-  const areBits = typeof intents === "number" && Number.isSafeInteger(intents) && intents >= 0;
-  if (!namesFrom(intents, INTENTS) && !areBits && typeof intents !== "function") {
-    problems.push(`has intents that are neither bits nor a list of names from ${Object.keys(INTENTS).join(", ")}`);
-  }
+  if (!areIntents(intents) && typeof intents !== "function") problems.push(`has intents that are ${INTENTS_EXPECTED}`);
   if (optionalIntents !== undefined && !namesFrom(optionalIntents, INTENTS)) {
     problems.push("has optionalIntents that are not a list of Discord's intent names");
   }

@@ -71,16 +71,16 @@ async function main(): Promise<ExitCode> {
           keys: environment.UPSTREAM_KEYS,
         });
   captureStrayOutput(telemetry);
-  const loaded = await loadBotModule(process.env["BOT_MODULE"]?.trim() || VARIABLES.BOT_MODULE.fallback);
+  const loaded = await loadBotModule(process.env["BOT_MODULE"]?.trim() || VARIABLES.BOT_MODULE.fallback, environment);
   if (environment === undefined || !loaded.ok) {
     const problems = parsed.ok ? [] : parsed.problems.map(({ name, problem }) => `${name} ${problem}`);
     return refuseConfiguration(loaded.ok ? problems : [...problems, `BOT_MODULE ${loaded.problem}`]);
   }
 
   const ledger = await openLedger(environment.LEDGER);
-  const { definition, file } = loaded;
+  const { definition, intents, file } = loaded;
   const newRuntime = (): Runtime =>
-    createRuntime({ environment, definition, clock, random: Math.random, telemetry, ledger });
+    createRuntime({ environment, definition, intents, clock, random: Math.random, telemetry, ledger });
   let current = newRuntime();
   let status: StatusServer;
   try {

@@ -1,7 +1,6 @@
 // The composition root: the one place where gateway, REST, ledger, telemetry and a bot module are put together.
 
 import { randomUUID } from "node:crypto";
-import { intentBits } from "../shared/application.ts";
 import type { Environment } from "../shared/environment.ts";
 import { createBotFace } from "./botFace.ts";
 import type { Clock, Random } from "./clock.ts";
@@ -29,6 +28,8 @@ const READY_SHARE = 0.9;
 export interface RuntimeParts {
   readonly environment: Environment;
   readonly definition: BotDefinition;
+  /** The bits that the module asks for. */
+  readonly intents: number;
   readonly clock: Clock;
   readonly random: Random;
   readonly telemetry: RunningTelemetry;
@@ -50,9 +51,7 @@ export interface Runtime extends Pick<Ending, "drain" | "crash">, Pick<Lifecycle
 
 /** Puts the parts together; nothing is sent before `run`. */
 export function createRuntime(parts: RuntimeParts): Runtime {
-  const { environment, definition, clock, random, telemetry, ledger } = parts;
-  const { intents: asked } = definition;
-  const intents = intentBits(typeof asked === "function" ? asked(environment) : asked);
+  const { environment, definition, intents, clock, random, telemetry, ledger } = parts;
   const lifecycle = createLifecycle({ clock, telemetry });
   const openTunnel = environment.EGRESS_PROXY && tunnelOpener(environment.EGRESS_PROXY, clock);
   let userId = userIdOf(environment.DISCORD_TOKEN);

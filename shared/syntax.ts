@@ -80,6 +80,8 @@ export const token: Syntax<Secret> = {
     if (/^bot\s/i.test(trimmed)) return bad('starts with "Bot "; give the raw token without that prefix');
     if (/\s/.test(trimmed)) return bad("contains blanks; give the raw token alone");
     if (/["']/.test(trimmed)) return bad("contains quotes; give the raw token alone");
+    // An HTTP header takes nothing else; what was pasted from a shortened text has an ellipsis.
+    if (/[^\x21-\x7e]/.test(trimmed)) return bad("contains characters that no token has; copy it again, as a whole");
     return good(new Secret(trimmed));
   },
 };

@@ -173,6 +173,18 @@ describe.concurrent("BOT_MODULE", () => {
     "throws while it loads": ["throw new Error('no luck')", /loading it failed: no luck/],
     "has no default export": ["export const intents = 1", /has no default export/],
     "has intents that do not exist": ["export default { intents: ['GUILDZ'] }", /has intents that are neither/],
+    "has a function of nonsense for its intents": [
+      "export default { intents: () => ['GUILDZ'] }",
+      /reading what it exports failed: its intents are neither/,
+    ],
+    "has a function that throws for its intents": [
+      "export default { intents() { throw new Error('no luck') } }",
+      /reading what it exports failed: no luck/,
+    ],
+    "throws where it is read": [
+      "export default { get intents() { throw new Error('no luck') } }",
+      /reading what it exports failed: no luck/,
+    ],
     "has a handler that is none": [
       "export default { intents: 1, handlers: { READY: 7 } }",
       /handlers that are not an object of functions/,

@@ -100,6 +100,8 @@ describe("problems", () => {
     ["EGRESS_ADDRESSES", "not-an-address", /IPv4/],
     ["DISCORD_TOKEN", "Bot abc", /without that prefix/],
     ["DISCORD_TOKEN", '"abc"', /quotes/],
+    ["DISCORD_TOKEN", "MTEw\u2026abc", /characters that no token has/],
+    ["DISCORD_TOKEN", "MTEw\u0001abc", /characters that no token has/],
   ])("%s=%s", (name, text, reason) => {
     expect(problemsOf({ [name]: text })[name]).toMatch(reason);
   });
