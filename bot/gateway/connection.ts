@@ -57,8 +57,38 @@ export interface ConnectionOptions {
 /** Dials; every outcome is reported through `events`. */
 export type Connect = (options: ConnectionOptions, events: ConnectionEvents) => Connection;
 
-/** Dials over `ws`. */
-export const connect: Connect = (options, events) => new SocketConnection(options, events);
+/** Dials over `ws`; it never throws. */
+export const connect: Connect = (options, events) => {
+  let socket: WebSocket;
+  try {
+    socket = new WebSocket(options.address, {
+      headers: { "User-Agent": options.userAgent },
+      perMessageDeflate: false,
+      skipUTF8Validation: true,
+      agent: options.agent,
+      maxPayload: MOST_FRAME_BYTES,
+    });
+  } catch (error) {
+    return undialled(error instanceof Error ? error.message : String(error), events);
+  }
+  return new SocketConnection(socket, options, events);
+};
+
+/** An address that `ws` does not take is a dial that failed: other hosts, and later ones, may do better. */
+function undialled(reason: string, events: ConnectionEvents): Connection {
+  let heard = true;
+  const gone = Promise.resolve().then(() => {
+    if (heard) events.closed(undefined, reason, undefined);
+  });
+  return {
+    send() {},
+    close() {
+      heard = false;
+    },
+    behind: () => false,
+    gone,
+  };
+}
 
 class SocketConnection implements Connection, InflaterEvents {
   readonly gone: Promise<void>;
@@ -68,14 +98,7 @@ class SocketConnection implements Connection, InflaterEvents {
   readonly #inflater: Inflater;
   #heard = true;
 
-  constructor({ address, userAgent, compression, clock, agent }: ConnectionOptions, events: ConnectionEvents) {
-    const socket = new WebSocket(address, {
-      headers: { "User-Agent": userAgent },
-      perMessageDeflate: false,
-      skipUTF8Validation: true,
-      agent,
-      maxPayload: MOST_FRAME_BYTES,
-    });
+  constructor(socket: WebSocket, { compression, clock }: ConnectionOptions, events: ConnectionEvents) {
     this.#clock = clock;
     this.#events = events;
     this.#socket = socket;

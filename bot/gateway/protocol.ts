@@ -66,6 +66,8 @@ export function textField(data: unknown, field: string): string | undefined {
  */
 export function dialAddress(host: string, compression: "zstd-stream" | "zlib-stream" | "none"): string {
   const address = new URL(host);
+  // A fragment names nothing in a WebSocket's address (RFC 6455, section 3), and `ws` refuses it.
+  address.hash = "";
   address.searchParams.set("v", "10");
   address.searchParams.set("encoding", "json");
   if (compression === "none") address.searchParams.delete("compress");

@@ -124,11 +124,11 @@ describe.concurrent("addresses", () => {
     },
   );
 
-  promise("a gateway URL keeps its path and its own parameters", {}, async ({ bot }) => {
+  promise("a gateway URL keeps its path and its own parameters, not its fragment", {}, async ({ bot }) => {
     const gateway = await recordingGateway();
     try {
       const child = bot({
-        DISCORD_GATEWAY_URL: `${gateway.url}/some/where/?v=6&compress=zlib-stream&mine=1`,
+        DISCORD_GATEWAY_URL: `${gateway.url}/some/where/?v=6&compress=zlib-stream&mine=1#there`,
         GATEWAY_COMPRESSION: "none",
       });
       await child.event("bot.ready");

@@ -59,6 +59,14 @@ describe("Discord asks", () => {
     expect(sent(2)).toHaveLength(1);
   });
 
+  it("for a reconnect, and names a resume host with a fragment: resumes there", async () => {
+    gateway.resumeUrl += "#there";
+    const subject = await ready();
+    gateway.connections[0]?.send({ op: 7, d: null });
+    await subject.until("resumed", () => resumed(subject));
+    expect(gateway.connections[1]?.path).toBe("/resume");
+  });
+
   it("for a reconnect before HELLO: dials again", async () => {
     gateway.greets = "reconnect";
     const subject = started();
