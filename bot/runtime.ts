@@ -10,6 +10,7 @@ import type { Fleet } from "./gateway/fleet.ts";
 import { readyUserId, userIdOf } from "./identity.ts";
 import { createItemLedger } from "./ledger/itemLedger.ts";
 import type { Ledger } from "./ledger/ledger.ts";
+import { settlingValues } from "./ledger/settlingValues.ts";
 import { type Api, createApi } from "./runtime/api.ts";
 import { createEnding, type Ending } from "./runtime/ending.ts";
 import { createLifecycle, EXIT, type ExitCode, type Lifecycle } from "./runtime/lifecycle.ts";
@@ -53,6 +54,7 @@ export interface Runtime extends Pick<Ending, "drain" | "crash">, Pick<Lifecycle
 export function createRuntime(parts: RuntimeParts): Runtime {
   const { environment, definition, intents, clock, random, telemetry, ledger } = parts;
   const lifecycle = createLifecycle({ clock, telemetry });
+  const values = settlingValues(ledger.values);
   const openTunnel = environment.EGRESS_PROXY && tunnelOpener(environment.EGRESS_PROXY, clock);
   let userId = userIdOf(environment.DISCORD_TOKEN);
   let wasReady = false;
@@ -150,6 +152,7 @@ export function createRuntime(parts: RuntimeParts): Runtime {
     api,
     leading: leader,
     stopAside: resharding.stop,
+    valuesSettled: values.settled,
     refusals,
   });
 
@@ -160,7 +163,7 @@ export function createRuntime(parts: RuntimeParts): Runtime {
     environment,
     clock,
     random,
-    values: ledger.values,
+    values,
     telemetry,
     signal: lifecycle.finished,
     handlers: definition.handlers ?? {},

@@ -27,6 +27,8 @@ export interface EndingParts {
   leading(): ShardSet;
   /** Ends the other set, where there is one. */
   stopAside: Resharding["stop"];
+  /** Resolves once the ledger has taken what the bot module changed. */
+  valuesSettled(): Promise<void>;
   readonly refusals: Refusals;
 }
 
@@ -76,7 +78,9 @@ export function createEnding(parts: EndingParts): Ending {
     cancel();
     // Handlers that ended meanwhile need no replay; a session that was ended must not be tried again.
     const saved = keepSessions ? checkpoint.write() : checkpoint.forget();
-    await within(SAVE_DEADLINE_MS, Promise.all([saved.then(sharing?.end), aside]));
+    // What the module lets go of now, a successor need not wait for.
+    lifecycle.release();
+    await within(SAVE_DEADLINE_MS, Promise.all([saved.then(sharing?.end), aside, parts.valuesSettled()]));
     lifecycle.finish(crashed ? EXIT.bug : EXIT.asked, since);
   }
 

@@ -23,6 +23,8 @@ export interface Lifecycle {
   readonly over: AbortSignal;
   /** Aborts what the bot module holds open, once nothing of the run is left. */
   readonly finished: AbortSignal;
+  /** Aborts `finished`, ahead of the end. */
+  release(): void;
   /** Settles when the run is over. */
   readonly ended: Promise<ExitCode>;
   /**
@@ -46,6 +48,8 @@ export function createLifecycle({
   let phase: Phase = { phase: "preflight" };
   let exitCode: ExitCode | undefined;
 
+  const release = (): void => finished.abort(new Error("the run is over"));
+
   function enter(next: Phase): void {
     phase = next;
     if (next.phase === "parked" || next.phase === "ending") over.abort(new Error(`the bot is ${next.phase}`));
@@ -57,6 +61,7 @@ export function createLifecycle({
     startedAt,
     over: over.signal,
     finished: finished.signal,
+    release,
     ended,
     finish(code, since = startedAt) {
       if (exitCode !== undefined) return exitCode;
@@ -65,7 +70,7 @@ export function createLifecycle({
       telemetry.flush();
       telemetry.stop();
       telemetry.event("bot.stopped", { tookMs: Math.round(clock.now() - since), exitCode });
-      finished.abort(new Error("the run is over"));
+      release();
       end(exitCode);
       return exitCode;
     },

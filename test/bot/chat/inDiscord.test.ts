@@ -102,6 +102,38 @@ describe("the bundled bot", () => {
   );
 
   promise(
+    "lets go of its questions when it is stopped: a successor need not wait",
+    {},
+    async ({ bot, clock, discord, home }) => {
+      const upstream = await startSimulatedUpstream({ clock, keys: [{ key: KEY }], latencyMs: 600_000 });
+      try {
+        const it = bot({
+          ...CHAT,
+          LEDGER: `file:${home}`,
+          UPSTREAM_URL: upstream.url,
+          UPSTREAM_KEYS: KEY,
+          DRAIN_MS: "1000",
+        });
+        await it.event("bot.ready");
+        const { guildId, channelId, memberId } = placeIn(discord);
+        discord.sendMessage({ guildId, channelId, authorId: memberId, content: "well?", mentionsBot: true });
+        const kinds = (): string[] => {
+          const values = path.join(home, "values");
+          const kept = readdirSync(values).map((name) => JSON.parse(readFileSync(path.join(values, name), "utf8")));
+          return kept.map(({ key }) => String(key).split("/")[0] ?? "");
+        };
+        await expect.poll(kinds, { timeout: 20_000 }).toEqual(expect.arrayContaining(["question", "run"]));
+        it.kill("SIGTERM");
+        expect(await it.ended).toBe(0);
+        expect(kinds()).toContain("question");
+        expect(kinds()).not.toContain("run");
+      } finally {
+        await upstream.stop();
+      }
+    },
+  );
+
+  promise(
     "refuses as ever what it cannot do without",
     { privilegedIntents: 0, excused: ["identify.disallowed-intents"] },
     async ({ bot }) => {
