@@ -2,7 +2,8 @@
 
 const WINDOW_MS = 600_000;
 const FREE_STARTS = 2;
-const FIRST_PAUSE_MS = 30_000;
+/** The pause of a start that looks like a crash loop; a shorter one is a matter of course. */
+export const FIRST_PAUSE_MS = 30_000;
 /** An earlier process may have identified in its last moment: 5 s (events/gateway#sharding-max-concurrency), and the way. */
 const SPACING_MS = 6_000;
 
@@ -12,7 +13,21 @@ const SPACING_MS = 6_000;
  * @param starts wall times of the starts before this one, ms since 1970
  */
 export function crashLoopPauseMs(starts: readonly number[], wall: number): number {
-  const recent = starts.filter((start) => start <= wall && wall - start < WINDOW_MS).length;
+  const recent = recentStarts(starts, wall);
   if (recent < FREE_STARTS) return starts.length === 0 ? 0 : SPACING_MS;
   return Math.min(WINDOW_MS, FIRST_PAUSE_MS * 2 ** (recent - FREE_STARTS));
+}
+
+/**
+ * Whether this start follows another within 10 min, and so perhaps a death: what is replayed is begun warily then. A
+ * second deploy within that time is no death, and loses nothing by it: only what came in its gap waits for a write each,
+ * while all that comes after passes by.
+ * @param starts wall times of the starts before this one, ms since 1970
+ */
+export function followsSoon(starts: readonly number[], wall: number): boolean {
+  return recentStarts(starts, wall) > 0;
+}
+
+function recentStarts(starts: readonly number[], wall: number): number {
+  return starts.filter((start) => start <= wall && wall - start < WINDOW_MS).length;
 }

@@ -10,7 +10,7 @@ import { tokenHash } from "../ledger/hash.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { LedgerError } from "../ledger/ledgerError.ts";
 import { type Kept, leavesNoShard, noShardProblem, readLedger, untilReachable } from "../preflight.ts";
-import { crashLoopPauseMs } from "../resilience/crashLoop.ts";
+import { crashLoopPauseMs, FIRST_PAUSE_MS } from "../resilience/crashLoop.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import type { Api } from "./api.ts";
 import type { Ending } from "./ending.ts";
@@ -81,7 +81,13 @@ async function setOut(parts: StartParts): Promise<void> {
   // Among others, a shard's session comes with its lease.
   if (sharing === undefined) for (const session of kept.sessions) dispatcher.restore(session);
   showDeploy(parts, proven);
-  const fleet = shards.open(kept.sessions, known, crashLoopPauseMs(kept.starts, clock.wall()));
+  const pauseMs = crashLoopPauseMs(kept.starts, clock.wall());
+  if (pauseMs >= FIRST_PAUSE_MS) {
+    telemetry.log("warn", "started too often within 10 min: shards without a session wait before they identify", {
+      until: new Date(clock.wall() + pauseMs).toISOString(),
+    });
+  }
+  const fleet = shards.open(kept.sessions, known, pauseMs);
   await startModule(parts);
   if (over.aborted) return;
   if (sharing !== undefined) {

@@ -275,6 +275,8 @@ describe.concurrent("LEDGER=file:", () => {
     const started = await third.event("bot.started");
     const spent = await third.event("identify.spent");
     expect(Date.parse(String(spent["time"])) - Date.parse(String(started["time"]))).toBeGreaterThanOrEqual(30_000);
+    const told = third.lines.find(({ msg }) => String(msg).startsWith("started too often"));
+    expect(Date.parse(String(told?.["until"]))).toBeLessThanOrEqual(Date.parse(String(spent["time"])));
     expect((await third.get("/live")).status).toBe(200);
     expect(discord.counts.identifies).toBeLessThanOrEqual(3);
   });
