@@ -31,7 +31,8 @@ export interface InflaterEvents {
 }
 
 /** A zlib-stream message is complete when its bytes end so (events/gateway#transport-compression). */
-const ZLIB_SUFFIX = Buffer.from([0x00, 0x00, 0xff, 0xff]);
+const ZLIB_SUFFIX = 0x0000_ffff;
+const SUFFIX_BYTES = 4;
 
 /** synchronous: on this thread, at once. streaming: Node's public streams, on another thread. */
 export type InflaterKind = "synchronous" | "streaming";
@@ -103,7 +104,8 @@ export function worksSynchronously(compression: "zstd-stream" | "zlib-stream"): 
  * inflating, and memory without bound in a burst.
  */
 class Synchronous implements Inflater {
-  readonly #compression: "zstd-stream" | "zlib-stream";
+  readonly #flush: number;
+  readonly #endsMessage: (frame: Buffer) => boolean;
   readonly #events: InflaterEvents;
   readonly #mostTextBytes: number;
   readonly #stream: Inflate | ZstdDecompress;
@@ -117,7 +119,8 @@ class Synchronous implements Inflater {
   #closed = false;
 
   constructor(compression: "zstd-stream" | "zlib-stream", events: InflaterEvents, mostTextBytes: number) {
-    this.#compression = compression;
+    this.#flush = compression === "zstd-stream" ? constants.ZSTD_e_continue : constants.Z_SYNC_FLUSH;
+    this.#endsMessage = messageEnds(compression);
     this.#events = events;
     this.#mostTextBytes = mostTextBytes;
     // The stream's own output buffer is never used; 64 bytes are the least it takes.
@@ -141,11 +144,10 @@ class Synchronous implements Inflater {
       this.#events.text(data.toString("utf8"));
       return;
     }
-    const flush = this.#compression === "zstd-stream" ? constants.ZSTD_e_continue : constants.Z_SYNC_FLUSH;
     let at = 0;
     let written: number;
     for (;;) {
-      this.#handle.writeSync(flush, data, at, data.length - at, scratch, 0, scratch.length);
+      this.#handle.writeSync(this.#flush, data, at, data.length - at, scratch, 0, scratch.length);
       if (this.#failure !== undefined) {
         this.#fail(this.#failure);
         return;
@@ -155,7 +157,7 @@ class Synchronous implements Inflater {
       if (written < scratch.length) break;
       if (!this.#keep(written)) return;
     }
-    if (!isComplete(this.#compression, data)) {
+    if (!this.#endsMessage(data)) {
       this.#keep(written);
       return;
     }
@@ -198,9 +200,18 @@ class Synchronous implements Inflater {
 
 const tooLong = (most: number): string => `a message has more than ${most} bytes`;
 
-/** zstd-stream: one frame is one message. zlib-stream: a message may come in several frames. */
-function isComplete(compression: "zstd-stream" | "zlib-stream", frame: Buffer): boolean {
-  return compression === "zstd-stream" || frame.subarray(-ZLIB_SUFFIX.length).equals(ZLIB_SUFFIX);
+/**
+ * Tells of each frame of a connection whether it ends a message. zstd-stream: every frame does. zlib-stream: the one after
+ * which all bytes so far end with the suffix, which may itself have come in several frames.
+ */
+function messageEnds(compression: "zstd-stream" | "zlib-stream"): (frame: Buffer) => boolean {
+  if (compression === "zstd-stream") return () => true;
+  let lastBytes = 0xffff_ffff;
+  return (frame) => {
+    if (frame.length >= SUFFIX_BYTES) lastBytes = frame.readUInt32BE(frame.length - SUFFIX_BYTES);
+    else for (const byte of frame) lastBytes = ((lastBytes << 8) | byte) >>> 0;
+    return lastBytes === ZLIB_SUFFIX;
+  };
 }
 
 class Plain implements Inflater {
@@ -228,6 +239,7 @@ function streaming(
   mostTextBytes: number,
 ): Inflater {
   const stream = compression === "zstd-stream" ? createZstdDecompress() : createInflate();
+  const endsMessage = messageEnds(compression);
   const waiting: { data: Buffer; binary: boolean }[] = [];
   let pending = 0;
   let parts: Buffer[] = [];
@@ -251,7 +263,7 @@ function streaming(
 
   const deliver = (data: Buffer): void => {
     // One message may come out in several chunks of up to 16 KiB, and in several frames before the suffix.
-    if (!isComplete(compression, data)) return;
+    if (!endsMessage(data)) return;
     const text = parts.length === 1 ? (parts[0] ?? data).toString("utf8") : Buffer.concat(parts).toString("utf8");
     parts = [];
     partBytes = 0;

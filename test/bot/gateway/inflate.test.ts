@@ -91,17 +91,20 @@ describe("the inflater", () => {
     expect(subject.errors).toHaveLength(1);
   });
 
-  it.each(["synchronous", "streaming"] as const)(
-    "zlib-stream, %s: joins a message that comes in pieces",
-    async (kind) => {
-      const frames = await compress("zlib-stream", ["first ä", "second"]);
-      const all = frames.flatMap((frame) => [frame.subarray(0, 5), frame.subarray(5)]);
-      const subject = collect("zlib-stream", kind, 2);
-      for (const piece of all) subject.inflater.push(piece, true);
-      await subject.done;
-      expect(subject.texts).toEqual(["first ä", "second"]);
-    },
-  );
+  it.each(
+    (["synchronous", "streaming"] as const).flatMap((kind) => [1, 2, 3, 4, 5, 10].map((bytes) => ({ kind, bytes }))),
+  )("zlib-stream, $kind: joins messages that come in pieces of $bytes bytes", async ({ kind, bytes }) => {
+    const texts = ["first ä", "second", "", noise(500), "last"];
+    const subject = collect("zlib-stream", kind, 4);
+    for (const frame of await compress("zlib-stream", texts)) {
+      for (let at = 0; at < frame.length; at += bytes) subject.inflater.push(frame.subarray(at, at + bytes), true);
+      // An empty frame ends nothing anew.
+      subject.inflater.push(Buffer.alloc(0), true);
+    }
+    await subject.done;
+    expect(subject.texts).toEqual(texts.filter((text) => text !== ""));
+    expect(subject.errors).toEqual([]);
+  });
 });
 
 describe("a message that never ends", () => {
