@@ -101,6 +101,23 @@ export function createLeases(options: LeasesOptions): Leases {
   let awaited = false;
   let wake = new AbortController();
 
+  const outage = () => {
+    let told = false;
+    return {
+      failed(error: unknown) {
+        telemetry.level("LedgerUnreachable", 1);
+        if (!told) telemetry.event("ledger.unreachable", { error: String(error) });
+        told = true;
+      },
+      passed() {
+        told = false;
+      },
+    };
+  };
+  // Writes and reads may fail on their own; of each, the first failure is said.
+  const unheard = outage();
+  const unseen = outage();
+
   const own = createOwnTask({
     clock,
     items,
@@ -128,14 +145,14 @@ export function createLeases(options: LeasesOptions): Leases {
     const wasSure = own.standing() === "sure";
     const outcome = await own.beat();
     if (outcome === "unreachable") {
-      telemetry.level("LedgerUnreachable", 1);
+      unheard.failed(own.failure);
       if (own.standing() === "sure") return outcome;
-      if (wasSure) telemetry.event("ledger.unreachable", { error: String(own.failure) });
       if (options.loss === "stop") letGo("the ledger is out of reach, and LEDGER_LOSS is stop");
       else options.sure();
       return outcome;
     }
     telemetry.level("LedgerUnreachable", 0);
+    unheard.passed();
     if (outcome === "kept" && !wasSure) options.sure();
     if (outcome === "lost" && state === "active") {
       letGo("another task has taken over, since this one was not heard for a whole lease");
@@ -254,9 +271,10 @@ export function createLeases(options: LeasesOptions): Leases {
       let hurry = false;
       try {
         hurry = await cycle();
+        unseen.passed();
       } catch (error) {
         if (!(error instanceof LedgerError)) throw error;
-        telemetry.level("LedgerUnreachable", 1);
+        unseen.failed(error);
       }
       await pause(hurry ? HURRY_MS : BEAT_MS);
     }
