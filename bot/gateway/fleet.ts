@@ -82,7 +82,10 @@ export function createFleet(options: FleetOptions): Fleet {
       if (type === "GUILD_MEMBERS_CHUNK" || type === "RATE_LIMITED") members.dispatched(type, data);
       options.onDispatch(id, sequence, type, data, replayed);
     },
-    session: (id, what, sequence) => options.onSession(id, what, sequence),
+    session(id, what, sequence) {
+      if (what === "dropped") members.sessionEnded((guildId) => shardIdOf(guildId) === id);
+      options.onSession(id, what, sequence);
+    },
     fatal,
   };
 
@@ -162,15 +165,17 @@ export function createFleet(options: FleetOptions): Fleet {
     return [kept];
   };
 
+  /** events/gateway#sharding-sharding-formula; undefined while the count is not known. */
+  const shardIdOf = (guildId: string): number | undefined =>
+    shardCount === undefined ? undefined : Number((BigInt(guildId) >> 22n) % BigInt(shardCount));
+
   const members = memberRequests({
     clock,
-    send(guildId, op, data) {
-      if (shardCount === undefined) return false;
-      const id = Number((BigInt(guildId) >> 22n) % BigInt(shardCount));
+    shardFor(guildId) {
+      const id = shardIdOf(guildId);
       // A shard that another process has may yet come here.
-      if (options.leased === true && !shards.has(id)) return false;
-      shardOf(id).send(op, data);
-      return true;
+      if (id === undefined || (options.leased === true && !shards.has(id))) return undefined;
+      return shardOf(id);
     },
   });
 
@@ -213,7 +218,10 @@ export function createFleet(options: FleetOptions): Fleet {
       const left = ids.flatMap((id) => shards.get(id) ?? []);
       await Promise.all(left.map((shard) => shard.stop(true, STOP_KEEPING_MS)));
       const sessions = left.flatMap(exported);
-      for (const { id } of left) shards.delete(id);
+      for (const { id } of left) {
+        shards.delete(id);
+        members.sessionEnded((guildId) => shardIdOf(guildId) === id);
+      }
       telemetry.level("ShardsNotReady", shards.size - countReady());
       return sessions;
     },

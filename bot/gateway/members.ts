@@ -3,12 +3,14 @@
 import { randomUUID } from "node:crypto";
 import type { Cancel, Clock } from "../clock.ts";
 import type { Members, MembersQuery } from "../defineBot.ts";
+import type { Withdraw } from "./outbox.ts";
 import { OPCODE, textField } from "./protocol.ts";
+import type { Shard } from "./shard.ts";
 
 /** Why a request for members failed. */
 export class MembersError extends Error {
   override readonly name = "MembersError";
-  readonly kind: "rateLimited" | "timeout" | "stopped" | "invalid" | "full";
+  readonly kind: "rateLimited" | "timeout" | "sessionEnded" | "stopped" | "invalid" | "full";
   /** With rateLimited: when Discord would answer again, ms. */
   readonly retryAfterMs: number | undefined;
 
@@ -21,8 +23,12 @@ export class MembersError extends Error {
 
 /** One full list a guild per 30 s (events/gateway-events#request-guild-members), and a little for the way. */
 const GUILD_GAP_MS = 30_500;
-/** From the request, or its last chunk, to the next. Covers the outbox's wait of up to a minute. */
+/** From the payload, or the last chunk, to the next chunk. */
 const CHUNK_MS = 90_000;
+/** Until the guild's shard is one of this process's. */
+const SHARD_MS = 90_000;
+/** Until the shard has sent the payload: a full outbox takes nine minutes, and a shard that reconnects less. */
+const SEND_MS = 600_000;
 const MOST_WAITERS = 1_000;
 const MOST_USER_IDS = 100;
 
@@ -30,6 +36,8 @@ export interface MemberRequests {
   request(query: MembersQuery, signal?: AbortSignal): Promise<Members>;
   /** There are shards from now on: sends what was asked for before. */
   begin(): void;
+  /** The session of some guilds' shard has ended, or is another process's: no answer comes to what was asked in it. */
+  sessionEnded(isOf: (guildId: string) => boolean): void;
   /** GUILD_MEMBERS_CHUNK and RATE_LIMITED dispatches. */
   dispatched(type: string, data: unknown): void;
   stop(): void;
@@ -37,8 +45,8 @@ export interface MemberRequests {
 
 export interface MemberRequestsOptions {
   readonly clock: Clock;
-  /** Queues the payload at the guild's shard; false: there are no shards yet. May throw. */
-  send(guildId: string, op: number, data: unknown): boolean;
+  /** Where the guild's payloads are queued; undefined: not here, or not yet. May throw, and so may its `send`. */
+  shardFor(guildId: string): Pick<Shard, "send"> | undefined;
 }
 
 interface Waiter {
@@ -47,12 +55,22 @@ interface Waiter {
   readonly presences: unknown[];
   readonly notFound: string[];
   chunks: number;
+  /** spaced: behind the guild's last full list. held: for want of its shard. queued: its shard has it. sent: asked. */
+  phase: "spaced" | "held" | "queued" | "sent";
+  /** Ends the phase. */
   deadline: Cancel;
-  /** Set while it was not sent for want of shards. */
-  held: boolean;
+  /** Only where it is queued does this do anything. */
+  withdraw: Withdraw;
   send(): void;
   settle(outcome: Members | MembersError | Error): void;
 }
+
+/** How long each phase lasts, and what has not happened then. */
+const DEADLINE = {
+  held: [SHARD_MS, "there is no shard here for"],
+  queued: [SEND_MS, "the shard could not send the request for members of"],
+  sent: [CHUNK_MS, "no members of"],
+} as const;
 
 const listOf = (data: unknown, field: string): readonly unknown[] => {
   const value: unknown = typeof data === "object" && data !== null ? Reflect.get(data, field) : undefined;
@@ -70,11 +88,14 @@ export function memberRequests(options: MemberRequestsOptions): MemberRequests {
   const fullListAt = new Map<string, number>();
   let stopped = false;
 
-  const armDeadline = (nonce: string): Cancel =>
-    clock.schedule(CHUNK_MS, () => {
-      const waiter = waiters.get(nonce);
-      waiter?.settle(new MembersError("timeout", `no members of guild ${waiter.guildId} within ${CHUNK_MS} ms`));
-    });
+  const enter = (waiter: Waiter, phase: "held" | "queued" | "sent"): void => {
+    const [most, what] = DEADLINE[phase];
+    waiter.phase = phase;
+    waiter.deadline();
+    waiter.deadline = clock.schedule(most, () =>
+      waiter.settle(new MembersError("timeout", `${what} guild ${waiter.guildId} within ${most} ms`)),
+    );
+  };
 
   /** Milliseconds until this request may go; its place is taken. */
   const reserve = (query: MembersQuery): number => {
@@ -105,26 +126,34 @@ export function memberRequests(options: MemberRequestsOptions): MemberRequests {
       const nonce = randomUUID().replaceAll("-", "");
       const result = Promise.withResolvers<Members>();
       const abort = (): void => waiter.settle(signal?.reason instanceof Error ? signal.reason : new Error("aborted"));
-      let starting: Cancel = () => {};
       const waiter: Waiter = {
         guildId: query.guildId,
         members: [],
         presences: [],
         notFound: [],
         chunks: 0,
+        phase: "spaced",
         deadline: () => {},
-        held: false,
+        withdraw: () => {},
         send() {
+          waiter.withdraw();
           try {
-            waiter.held = !options.send(query.guildId, OPCODE.REQUEST_GUILD_MEMBERS, requestData(query, nonce));
+            const shard = options.shardFor(query.guildId);
+            if (shard === undefined) {
+              if (waiter.phase !== "held") enter(waiter, "held");
+              return;
+            }
+            enter(waiter, "queued");
+            const data = requestData(query, nonce);
+            waiter.withdraw = shard.send(OPCODE.REQUEST_GUILD_MEMBERS, data, () => enter(waiter, "sent"));
           } catch (error) {
             waiter.settle(error instanceof Error ? error : new Error(String(error)));
           }
         },
         settle(outcome) {
           waiters.delete(nonce);
-          starting();
           waiter.deadline();
+          waiter.withdraw();
           signal?.removeEventListener("abort", abort);
           if (outcome instanceof Error) result.reject(outcome);
           else result.resolve(outcome);
@@ -132,17 +161,23 @@ export function memberRequests(options: MemberRequestsOptions): MemberRequests {
       };
       waiters.set(nonce, waiter);
       signal?.addEventListener("abort", abort, { once: true });
-      const go = (): void => {
-        waiter.deadline = armDeadline(nonce);
-        waiter.send();
-      };
       const waitMs = reserve(query);
-      if (waitMs === 0) go();
-      else starting = clock.schedule(waitMs, go);
+      if (waitMs === 0) waiter.send();
+      else waiter.deadline = clock.schedule(waitMs, waiter.send);
       return result.promise;
     },
     begin() {
-      for (const waiter of [...waiters.values()]) if (waiter.held) waiter.send();
+      for (const waiter of [...waiters.values()]) if (waiter.phase === "held") waiter.send();
+    },
+    sessionEnded(isOf) {
+      for (const waiter of [...waiters.values()]) {
+        const { guildId, phase } = waiter;
+        if (!isOf(guildId)) continue;
+        if (phase === "queued") waiter.send();
+        if (phase !== "sent") continue;
+        const message = `the session in which the members of guild ${guildId} were asked for has ended: ask again`;
+        waiter.settle(new MembersError("sessionEnded", message));
+      }
     },
     dispatched(type, data) {
       if (type === "RATE_LIMITED") {
@@ -164,8 +199,7 @@ export function memberRequests(options: MemberRequestsOptions): MemberRequests {
       waiter.presences.push(...listOf(data, "presences"));
       waiter.notFound.push(...listOf(data, "not_found").map(String));
       waiter.chunks++;
-      waiter.deadline();
-      waiter.deadline = armDeadline(nonce);
+      enter(waiter, "sent");
       if (waiter.chunks >= numberOf(data, "chunk_count")) {
         const { members, presences, notFound } = waiter;
         waiter.settle({ members, presences, notFound });

@@ -29,6 +29,15 @@ const MOST_AT_ONCE = 30;
 /** What takes more than ten minutes to send is a mistake of the caller's. */
 const MOST_QUEUED = 1_000;
 
+/** Takes a payload back out of the queue; once it went, nothing happens. */
+export type Withdraw = () => void;
+
+/** A payload that goes, and who is to be told. */
+export interface Outgoing {
+  readonly text: string;
+  sent(): void;
+}
+
 /** One for each shard, which is why it is a class: its functions are shared. */
 export class Outbox {
   readonly #highest: number;
@@ -38,7 +47,7 @@ export class Outbox {
   #allowedAt = Number.NEGATIVE_INFINITY;
   // Send times of this connection, ascending, at most URGENT_LIMIT of them.
   #sent: number[] = [];
-  readonly #queue: string[] = [];
+  readonly #queue: Outgoing[] = [];
 
   /** @param limit payloads of the caller's in any 61 s, heartbeats included, at most 115 */
   constructor(limit: number = DEFAULT_LIMIT) {
@@ -47,7 +56,7 @@ export class Outbox {
   }
 
   /** Queues one payload's text. Throws an OutboxError when it is too large or the queue is full. */
-  offer(text: string): void {
+  offer(text: string, sent: () => void = () => {}): Withdraw {
     const bytes = Buffer.byteLength(text);
     if (bytes > MOST_BYTES) {
       throw new OutboxError("tooLarge", `gateway payload has ${bytes} bytes, Discord takes ${MOST_BYTES}: shorten it`);
@@ -58,7 +67,12 @@ export class Outbox {
         `${MOST_QUEUED} gateway payloads wait already, ${this.#normal} go a minute: send fewer`,
       );
     }
-    this.#queue.push(text);
+    const outgoing = { text, sent };
+    this.#queue.push(outgoing);
+    return () => {
+      const place = this.#queue.indexOf(outgoing);
+      if (place >= 0) this.#queue.splice(place, 1);
+    };
   }
 
   /** A new connection: nothing was sent on it. What is queued stays. */
@@ -81,7 +95,7 @@ export class Outbox {
   }
 
   /** The queued payloads that may go now, counted as sent; call it in READY only. */
-  drain(now: number): readonly string[] {
+  drain(now: number): readonly Outgoing[] {
     this.#forget(now);
     const room = Math.min(this.#normal - this.#sent.length, this.#allowed(now));
     const going = this.#queue.splice(0, Math.max(0, room));

@@ -9,6 +9,7 @@ import { delayUntil } from "./delay.ts";
 import type { ShardContext } from "./dialling.ts";
 import type { Compression } from "./inflate.ts";
 import { KEEP_SESSION_CODE } from "./leaving.ts";
+import type { Withdraw } from "./outbox.ts";
 import { dialAddress, readPayload } from "./protocol.ts";
 import { initialState, reduce } from "./session.ts";
 import {
@@ -57,8 +58,8 @@ export interface Shard {
   ackMs(): number | null;
   input(input: Input): void;
   setPresence(presence: Presence): void;
-  /** Queues one payload for READY; throws an OutboxError when it is not taken. */
-  send(op: number, data: unknown): void;
+  /** Queues one payload for READY, and calls back when it goes; throws an OutboxError when it is not taken. */
+  send(op: number, data: unknown, sent: () => void): Withdraw;
   /** Resolves when every socket of this shard is gone, at the latest after `withinMs`. */
   stop(keepSession: boolean, withinMs: number): Promise<void>;
 }

@@ -5,7 +5,7 @@ import type { Presence } from "../defineBot.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import { delayUntil } from "./delay.ts";
 import type { ShardContext } from "./dialling.ts";
-import { Outbox, OutboxError } from "./outbox.ts";
+import { Outbox, OutboxError, type Withdraw } from "./outbox.ts";
 import { PresenceKeeper } from "./presence.ts";
 import { OPCODE } from "./protocol.ts";
 import type { Session, ShardState } from "./sessionState.ts";
@@ -34,8 +34,8 @@ export interface ShardSender {
   resume(session: Session): void;
   /** Throws an OutboxError when it is too large. */
   setPresence(presence: Presence): void;
-  /** Queues one payload for READY; throws an OutboxError when it is not taken. */
-  send(op: number, data: unknown): void;
+  /** Queues one payload for READY, and calls back when it goes; throws an OutboxError when it is not taken. */
+  send(op: number, data: unknown, sent: () => void): Withdraw;
   stop(): void;
 }
 
@@ -68,7 +68,10 @@ export function shardSender({ clock, telemetry, context, token, state, write }: 
       telemetry.count("PresenceUpdates");
       write(JSON.stringify({ op: OPCODE.PRESENCE_UPDATE, d: presenceData(update) }));
     }
-    for (const text of outbox.drain(now)) write(text);
+    for (const { text, sent } of outbox.drain(now)) {
+      write(text);
+      sent();
+    }
     const waits = [presence.nextAt(now), outbox.nextAt(now)].filter((at) => at !== null);
     if (waits.length > 0) armFlush(Math.max(Math.min(...waits), outbox.roomAt(now)));
   };
@@ -118,9 +121,10 @@ export function shardSender({ clock, telemetry, context, token, state, write }: 
       // Not at once: what a caller sets in one go is one update.
       armFlush(clock.now());
     },
-    send(op, data) {
-      outbox.offer(JSON.stringify({ op, d: data }));
+    send(op, data, sent) {
+      const withdraw = outbox.offer(JSON.stringify({ op, d: data }), sent);
       pump();
+      return withdraw;
     },
     stop() {
       flush?.cancel();

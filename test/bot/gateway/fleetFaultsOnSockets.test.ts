@@ -309,6 +309,22 @@ describe("guild members", () => {
     expect(await request).toEqual({ members: [{ id: "1" }, { id: "2" }], presences: [], notFound: ["3"] });
   });
 
+  it("are given up when the session ends in which they were asked for, and can be asked for anew", async () => {
+    const subject = await ready();
+    const request = subject.fleet
+      .requestGuildMembers({ guildId: "1", userIds: ["2"] })
+      .catch((error: unknown) => error);
+    await subject.until("op 8", () => sent(8).length === 1);
+    gateway.connections[0]?.send({ op: 9, d: false });
+    expect(await request).toMatchObject({ kind: "sessionEnded" });
+    const again = subject.fleet.requestGuildMembers({ guildId: "1", userIds: ["2"] });
+    await subject.until("op 8 again", () => sent(8).length === 2);
+    expect(sent(8)[1]?.connection).toBe(1);
+    const nonce = Reflect.get(Object(sent(8)[1]?.d), "nonce");
+    gateway.dispatch(0, "GUILD_MEMBERS_CHUNK", { nonce, members: [{ id: "2" }], chunk_index: 0, chunk_count: 1 });
+    expect(await again).toMatchObject({ members: [{ id: "2" }] });
+  });
+
   it("are refused with the time left when Discord limits them", async () => {
     const subject = await ready();
     const request = subject.fleet.requestGuildMembers({ guildId: "1" }).catch((error: unknown) => error);

@@ -2,24 +2,37 @@
 
 import { beforeEach, describe, expect, it } from "vitest";
 import { type MemberRequests, memberRequests } from "../../../bot/gateway/members.ts";
+import type { Shard } from "../../../bot/gateway/shard.ts";
 import { type VirtualClock, virtualClock } from "../../virtualClock.ts";
 
 let clock: VirtualClock;
 let requests: MemberRequests;
 let sent: { at: number; nonce: string }[];
 let there: boolean;
+/** What the shard has queued, while it sends nothing. */
+let queue: (() => void)[];
+let sends: boolean;
 
 beforeEach(() => {
   clock = virtualClock();
   sent = [];
   there = true;
-  requests = memberRequests({
-    clock,
-    send(_guild, _op, data) {
-      if (there) sent.push({ at: clock.now(), nonce: String(Reflect.get(Object(data), "nonce")) });
-      return there;
+  queue = [];
+  sends = true;
+  const shard: Pick<Shard, "send"> = {
+    send(_op, data, went) {
+      const go = (): void => {
+        sent.push({ at: clock.now(), nonce: String(Reflect.get(Object(data), "nonce")) });
+        went();
+      };
+      if (sends) go();
+      else queue.push(go);
+      return () => {
+        queue = queue.filter((each) => each !== go);
+      };
     },
-  });
+  };
+  requests = memberRequests({ clock, shardFor: () => (there ? shard : undefined) });
 });
 
 const outcome = (request: Promise<unknown>): Promise<unknown> => request.catch((error: unknown) => error);
@@ -74,7 +87,17 @@ describe("a request for members", () => {
     expect(clock.pending()).toBe(0);
   });
 
-  it("waits for shards, no longer than for its answer", async () => {
+  it("waits for shards, and no longer when others come meanwhile", async () => {
+    there = false;
+    const request = outcome(requests.request({ guildId: "1" }));
+    await clock.advance(80_000);
+    requests.begin();
+    await clock.advance(10_000);
+    expect(await request).toMatchObject({ kind: "timeout" });
+    expect(clock.pending()).toBe(0);
+  });
+
+  it("goes once there are shards, and has all of its time for the answer", async () => {
     there = false;
     const [first, second] = [outcome(requests.request({ guildId: "1" })), outcome(requests.request({ guildId: "2" }))];
     await clock.advance(80_000);
@@ -84,10 +107,67 @@ describe("a request for members", () => {
     requests.begin();
     expect(sent).toHaveLength(2);
     const answer = { nonce: sent[0]?.nonce, members: [{ id: "3" }], chunk_index: 0, chunk_count: 1 };
+    await clock.advance(80_000);
     requests.dispatched("GUILD_MEMBERS_CHUNK", answer);
     await clock.advance(10_000);
     expect(await first).toMatchObject({ members: [{ id: "3" }] });
     expect(await second).toMatchObject({ kind: "timeout" });
+  });
+
+  it("waits nine minutes for its shard to send it, and has all of its time for the answer then", async () => {
+    sends = false;
+    const request = outcome(requests.request({ guildId: "1" }));
+    await clock.advance(540_000);
+    queue.shift()?.();
+    await clock.advance(80_000);
+    requests.dispatched("GUILD_MEMBERS_CHUNK", { nonce: sent[0]?.nonce, members: [{ id: "3" }], chunk_count: 1 });
+    expect(await request).toMatchObject({ members: [{ id: "3" }] });
+    expect(clock.pending()).toBe(0);
+  });
+
+  it("that nobody waits for any more leaves the shard's queue: timed out, aborted, or stopped", async () => {
+    sends = false;
+    const late = outcome(requests.request({ guildId: "1" }));
+    await clock.advance(590_000);
+    const abort = new AbortController();
+    const aborted = outcome(requests.request({ guildId: "2" }, abort.signal));
+    const stopped = outcome(requests.request({ guildId: "3" }));
+    expect(queue).toHaveLength(3);
+    await clock.advance(10_000);
+    expect(await late).toMatchObject({ kind: "timeout" });
+    expect(queue).toHaveLength(2);
+    abort.abort(new Error("no longer wanted"));
+    await aborted;
+    expect(queue).toHaveLength(1);
+    requests.stop();
+    await stopped;
+    expect(queue).toEqual([]);
+  });
+
+  it("is not answered any more where the session has ended it was sent in; what was not sent yet is", async () => {
+    const [asked, other] = [outcome(requests.request({ guildId: "1" })), outcome(requests.request({ guildId: "2" }))];
+    sends = false;
+    const waits = outcome(requests.request({ guildId: "3" }));
+    requests.sessionEnded((guildId) => guildId !== "2");
+    expect(await asked).toMatchObject({ kind: "sessionEnded" });
+    expect(queue).toHaveLength(1);
+    queue.shift()?.();
+    for (const { nonce } of sent) requests.dispatched("GUILD_MEMBERS_CHUNK", { nonce, chunk_count: 1 });
+    expect(await Promise.all([other, waits])).toEqual(Array(2).fill({ members: [], presences: [], notFound: [] }));
+  });
+
+  it("waits for another shard where the one that had it queued has gone", async () => {
+    sends = false;
+    const request = outcome(requests.request({ guildId: "1" }));
+    there = false;
+    requests.sessionEnded(() => true);
+    expect(queue).toEqual([]);
+    there = true;
+    sends = true;
+    requests.begin();
+    expect(sent).toHaveLength(1);
+    requests.stop();
+    expect(await request).toMatchObject({ kind: "stopped" });
   });
 
   it.each([

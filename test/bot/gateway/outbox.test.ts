@@ -33,7 +33,7 @@ describe("the outbox", () => {
             outbox.offer(offered.at(-1) ?? "");
           }
           const going = outbox.drain(now);
-          normal.push(...going);
+          normal.push(...going.map(({ text }) => text));
           for (let index = 0; index < going.length; index++) all.push(now);
           if (going.length > 0) expect(most(all, 61_000)).toBeLessThanOrEqual(118);
         }
@@ -59,6 +59,18 @@ describe("the outbox", () => {
     expect(times.filter((at) => at === 0)).toHaveLength(30);
     expect(times.length).toBeGreaterThanOrEqual(112);
     expect([1, 2, 3, 4, 5, 6, 7, 8].filter((at) => outbox.urgent(60_000 + at)).length).toBeGreaterThanOrEqual(3);
+  });
+
+  it("lets go of what is taken back, in any order and once it went, and keeps the order of the rest", () => {
+    const outbox = new Outbox();
+    const offers = Array.from({ length: 1_000 }, (_, number) => outbox.offer(String(number)));
+    for (const number of [5, 0, 999, 5]) offers[number]?.();
+    expect(outbox.queued()).toBe(997);
+    outbox.offer("last");
+    const going = outbox.drain(0).map(({ text }) => text);
+    expect(going.slice(0, 5)).toEqual(["1", "2", "3", "4", "6"]);
+    offers[1]?.();
+    expect(outbox.queued()).toBe(998 - going.length);
   });
 
   it("stays within Discord's limit when the network holds the first payloads up for four seconds", () => {
