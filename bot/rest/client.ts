@@ -14,7 +14,8 @@ import { prepare, type Query } from "./message.ts";
 import type { RestFile } from "./multipart.ts";
 import type { Priority } from "./queue.ts";
 import { Refusals } from "./refusals.ts";
-import { type Method, pathProblem, Routes } from "./route.ts";
+import { requestProblem } from "./requestProblem.ts";
+import { type Method, Routes } from "./route.ts";
 import { type Open, PooledTransport, type Transport } from "./transport.ts";
 
 export type { EdgeState } from "./edgeWatch.ts";
@@ -180,10 +181,10 @@ export function createRestClient(
   }
 
   function request(given: RestRequest, permit?: () => boolean): Promise<unknown> {
+    const problem = requestProblem(given);
+    if (problem !== undefined) return refuse(new RestError("badRequest", problem, { route: "a request" }));
     const { method, path, signal, deadlineMs } = given;
     if (signal?.aborted) return Promise.reject(signal.reason);
-    const problem = pathProblem(path);
-    if (problem !== undefined) return refuse(new RestError("badRequest", `the path ${problem}`, { route: method }));
     const route = routes.read(method, path, given.body, clock.wall);
     if (stopping !== undefined) {
       return refuse(new RestError("stopped", "the bot is shutting down", { route: route.name }));

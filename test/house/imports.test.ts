@@ -30,10 +30,10 @@ const imports = files.flatMap((file) => importsOf(file, readFileSync(path.join(r
 /** The pure cores: input and `now` go in, effects come out. */
 const PURE = [
   "shared/**",
-  "bot/gateway/{session,heartbeat,outbox,presence,identify,closeCodes,positions}*",
+  "bot/gateway/{session,heartbeat,outbox,presence,identify,closeCodes,positions,chain,lanes}*",
   "bot/rest/{bucket,change,edge,errors,getCache,governor,grouping,latency,limited,message,multipart,pace,queue,refusals,retry}.ts",
-  "bot/rest/{retryAfterCheck,route,scheduler,verdict}.ts",
-  "bot/ledger/dealing.ts",
+  "bot/rest/{requestProblem,retryAfterCheck,route,scheduler,verdict}.ts",
+  "bot/ledger/{dealing,reshardPrice,settlingValues,shardPlan}.ts",
   "bot/resilience/**",
   "bot/telemetry/embeddedMetrics*",
   "bot/chat/{access,capacity,completion,conversations,decide,fairTurns,keyPool,notices,permissions,routes}.ts",
