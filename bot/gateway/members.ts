@@ -27,8 +27,8 @@ const GUILD_GAP_MS = 30_500;
 const CHUNK_MS = 90_000;
 /** Until the guild's shard is one of this process's. */
 const SHARD_MS = 90_000;
-/** Until the shard has sent the payload: a full outbox takes nine minutes, and a shard that reconnects less. */
-const SEND_MS = 600_000;
+/** Until the shard has sent the payload: a full outbox, spread out as it is, takes twelve minutes. */
+const SEND_MS = 900_000;
 const MOST_WAITERS = 1_000;
 const MOST_USER_IDS = 100;
 
