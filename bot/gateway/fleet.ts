@@ -76,7 +76,10 @@ export function createFleet(options: FleetOptions): Fleet {
     token: () => options.token.reveal(),
     ...turns.ports,
     moved: (from, to) => {
-      if (from === "ready" || to === "ready") telemetry.level("ShardsNotReady", shards.size - countReady());
+      if (from !== "ready" && to !== "ready") return;
+      const notReady = shards.size - countReady();
+      telemetry.level("ShardsNotReady", notReady);
+      if (notReady === 0) turns.allReady();
     },
     dispatch(id, sequence, type, data, replayed) {
       if (type === "GUILD_MEMBERS_CHUNK" || type === "RATE_LIMITED") members.dispatched(type, data);

@@ -13,6 +13,12 @@ import { type IdentifyPermit, identifySpending } from "./spending.ts";
 /** What GET /gateway/bot has named for years; used for RESUMEs before it was asked. */
 const DEFAULT_GATEWAY = "wss://gateway.discord.gg";
 
+/**
+ * A start by RESUME asks nothing. Once the fleet is ready and at rest, what is left of the budget and the recommended
+ * count are to be known all the same: it asks so much later, and up to twice that, lest many processes ask together.
+ */
+const LOOK_MS = 60_000;
+
 export interface TurnsParts {
   readonly clock: Clock;
   readonly random: Random;
@@ -54,6 +60,8 @@ export interface Turns {
   inform(info: GatewayInfo): void;
   /** Asks GET /gateway/bot. */
   refresh(): void;
+  /** All shards are ready: asks a while later, unless the budget is known by then. */
+  allReady(): void;
   /** Lets go whoever may go; called by the ports, too. */
   tick(): void;
   /** REST is banned until that wall time; undefined lifts it. */
@@ -79,6 +87,7 @@ export function createTurns(parts: TurnsParts): Turns {
   let ticking = false;
   let tickAgain = false;
   let wake: Cancel = () => {};
+  let look: Cancel | undefined;
 
   const gateway = gatewayReader({
     clock,
@@ -142,7 +151,14 @@ export function createTurns(parts: TurnsParts): Turns {
       applyRestBan();
     },
     inform: (info) => identifies.inform(info, clock.now()),
-    refresh: gateway.refresh,
+    refresh: () => gateway.refresh(),
+    allReady() {
+      if (look !== undefined || phase !== "running" || identifies.budget() !== null) return;
+      look = clock.schedule(LOOK_MS * (1 + random()), () => {
+        look = undefined;
+        if (identifies.budget() === null) gateway.refresh("idle");
+      });
+    },
     tick,
     setRestBan(untilWall) {
       restBan = untilWall;
@@ -213,6 +229,7 @@ export function createTurns(parts: TurnsParts): Turns {
     stop() {
       phase = "stopped";
       wake();
+      look?.();
       gateway.stop();
     },
   };

@@ -143,6 +143,90 @@ describe("GET /gateway/bot", () => {
   });
 });
 
+describe("after a start by RESUME, GET /gateway/bot", () => {
+  /** A fleet of 4 that has resumed every session, none of it by the answer below. */
+  const resumed = async (options: { fails?: () => boolean; banned?: boolean } = {}) => {
+    const first = await ready(4);
+    const { clock, gateway } = first;
+    void first.fleet.stop({ keepSessions: true });
+    await clock.advance(1_000);
+    const asked: number[] = [];
+    const second = virtualFleet(2, 4, {
+      clock,
+      connect: gateway.connect,
+      storedSessions: first.fleet.sessions(),
+      async fetchGateway() {
+        asked.push(clock.now() - from);
+        if (options.fails?.()) throw new Error("down");
+        return { url: "wss://gateway.test", shards: 5, ...BUDGET };
+      },
+    });
+    const from = clock.now();
+    if (options.banned) second.fleet.setRestBan(clock.wall() + 3_600_000);
+    second.fleet.start();
+    await clock.advance(59_000);
+    expect(second.ready()).toBe(4);
+    expect(gateway.resumes).toHaveLength(4);
+    expect(asked).toEqual([]);
+    return { ...second, clock, gateway, asked };
+  };
+  const BUDGET = { total: 1000, remaining: 990, resetAfterMs: 3_600_000, maxConcurrency: 16 };
+
+  it("is asked once a minute or two later, for what is left and for the count, and then day by day", async () => {
+    const { fleet, clock, telemetry, asked } = await resumed();
+    expect(fleet.status().identify).toMatchObject({ left: null, total: null, resetAt: null });
+    await clock.advance(70_000);
+    expect(asked).toHaveLength(1);
+    expect(asked[0]).toBeGreaterThanOrEqual(60_000);
+    expect(fleet.status().identify).toMatchObject({ left: 990, total: 1000, reserve: 100 });
+    expect(telemetry.levels.get("IdentifiesRemaining")).toBe(990);
+    expect(telemetry.levels.get("ReshardAdvised")).toBe(1);
+    await clock.advance(3_500_000);
+    expect(asked).toHaveLength(1);
+    await clock.advance(200_000);
+    expect(asked).toHaveLength(2);
+    void fleet.stop({ keepSessions: true });
+    await clock.advance(1_000);
+    expect(clock.pending()).toBe(0);
+  });
+
+  it("is asked by the first IDENTIFY alone where that comes before", async () => {
+    const { clock, gateway, asked } = await resumed();
+    [...gateway.peers][0]?.end(4009);
+    await clock.advance(3_000_000);
+    expect(gateway.identifies).toHaveLength(5);
+    expect(asked).toHaveLength(1);
+  });
+
+  it("is not asked while REST is banned, nor by a fleet that has stopped", async () => {
+    const { fleet, clock, asked } = await resumed({ banned: true });
+    await clock.advance(600_000);
+    expect(asked).toEqual([]);
+    fleet.setRestBan(undefined);
+    await clock.advance(1_000);
+    expect(asked).toHaveLength(1);
+    const other = await resumed();
+    void other.fleet.stop({ keepSessions: true });
+    await other.clock.advance(1_000);
+    expect(other.clock.pending()).toBe(0);
+  });
+
+  it("is asked again slowly while it fails, and at once when an IDENTIFY needs it", async () => {
+    let fails = true;
+    const { fleet, clock, gateway, asked } = await resumed({ fails: () => fails });
+    await clock.advance(7_200_000);
+    expect(asked.length).toBeGreaterThan(5);
+    expect(asked.length).toBeLessThan(40);
+    expect(asked.every((at, index) => index === 0 || at - (asked[index - 1] ?? 0) >= 60_000)).toBe(true);
+    fails = false;
+    const before = asked.length;
+    [...gateway.peers][0]?.end(4009);
+    await clock.advance(15_000);
+    expect(asked.length).toBe(before + 1);
+    expect(fleet.status().ready).toBe(4);
+  });
+});
+
 describe("IDENTIFYs", () => {
   it("that nobody answers are not followed by the other shards' of the key", async () => {
     const subject = virtualFleet(1, 16);
