@@ -63,7 +63,7 @@ export const CLOSE_CODES: Readonly<Record<number, Row>> = {
   4014: { meaning: "disallowed intents", action: "fatal", fix: (context) => disallowedIntentsFix(context) },
 };
 
-/** What to do about a connection that Discord or the network ended; `code` is undefined when none came. */
+/** What to do about a connection that Discord or the network ended; `code` is undefined when no close frame came. */
 export function closeVerdict(code: number | undefined, context: CloseContext): CloseVerdict {
   // A 1000 or 1001 ends the session only when the client sends it (events/gateway#initiating-a-disconnect); codes that
   // are not in the table have no documented meaning, and a refused RESUME costs one round trip.
@@ -76,6 +76,7 @@ export function closeVerdict(code: number | undefined, context: CloseContext): C
 /** The code's meaning in words, for logs. */
 export function closeMeaning(code: number | undefined): string {
   if (code === undefined) return "the connection broke";
+  if (code === 1005) return "closed without a code";
   return CLOSE_CODES[code]?.meaning ?? `close code ${code}`;
 }
 

@@ -15,6 +15,9 @@ const MOST_FRAME_BYTES = 64 * 1024 * 1024;
 const MOST_PENDING_BYTES = 8 * 1024 * 1024;
 const LONGEST_PAUSE_MS = 1_000;
 
+/** What `ws` says where the connection ended without a close frame; no peer sends it (RFC 6455, section 7.4.1). */
+const WITHOUT_FRAME = 1006;
+
 /** More of a refused handshake's body is not looked at. */
 const MOST_REFUSAL_BYTES = 4_096;
 const REFUSAL_MS = 1_000;
@@ -30,7 +33,10 @@ export interface ConnectionEvents {
   text(text: string): void;
   /** A frame that does not inflate. */
   broken(reason: string): void;
-  /** Once, last: `code` is undefined when none came, `edge` is set when the edge refused the handshake. */
+  /**
+   * Once, last: `code` is undefined when no close frame came, 1005 when it named none (RFC 6455, section 7.4.1); `edge` is
+   * set when the edge refused the handshake.
+   */
   closed(code: number | undefined, reason: string, edge: EdgeRefusal | undefined): void;
 }
 
@@ -132,9 +138,7 @@ class SocketConnection implements Connection, InflaterEvents {
     });
     socket.on("close", (code, reason) => {
       if (refused) return;
-      // 1005: a close frame without a code. 1006: no close frame at all, never sent on the wire.
-      const sent = code === 1005 || code === 1006 ? undefined : code;
-      this.#end(sent, reason.toString("utf8") || trouble, undefined);
+      this.#end(code === WITHOUT_FRAME ? undefined : code, reason.toString("utf8") || trouble, undefined);
       gone();
     });
   }

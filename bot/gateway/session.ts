@@ -114,7 +114,7 @@ function onClosed(
   random: () => number,
   shard: ShardContext,
 ): Step {
-  const close: Close = { code: code ?? null, by: code === undefined || code === 1006 ? "network" : "discord", at: now };
+  const close: Close = { code: code ?? null, by: code === undefined ? "network" : "discord", at: now };
   const verdict = closeVerdict(code, shard);
   if (verdict.action === "fatal") {
     const effects: Effect[] = [{ kind: "leaveQueues" }, { kind: "fatal", code: code ?? 0, fix: verdict.fix }];

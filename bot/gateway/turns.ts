@@ -214,7 +214,7 @@ export function createTurns(parts: TurnsParts): Turns {
       reachable(host) {
         dials.hello(host, clock.now(), random);
         if (edgeSince !== null) {
-          const bannedForMs = clock.now() - edgeSince;
+          const bannedForMs = Math.round(clock.now() - edgeSince);
           edgeSince = null;
           telemetry.event("edge.cleared", { via: "gateway", route: null, address: null, bannedForMs });
           parts.onEdge("clear");

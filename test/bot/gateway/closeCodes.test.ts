@@ -10,6 +10,7 @@ describe("close codes", () => {
     [undefined, "resume"],
     [1000, "resume"],
     [1001, "resume"],
+    [1005, "resume"],
     [1006, "resume"],
     [1012, "resume"],
     [4000, "resume"],
