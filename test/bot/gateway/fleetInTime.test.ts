@@ -153,6 +153,23 @@ describe("bans", () => {
   });
 });
 
+describe("requests for members", () => {
+  it("that nobody waits for any more take nobody else's turn", async () => {
+    const { fleet, clock } = await ready(1);
+    const abort = new AbortController();
+    for (let ask = 0; ask < 500; ask++) {
+      fleet.requestGuildMembers({ guildId: "1", userIds: ["1"] }, abort.signal).catch(() => {});
+    }
+    abort.abort(new Error("no longer wanted"));
+    let answered = false;
+    void fleet.requestGuildMembers({ guildId: "1", userIds: ["1"] }).then(() => {
+      answered = true;
+    });
+    await clock.advance(5_000);
+    expect(answered).toBe(true);
+  });
+});
+
 describe("shards that are not there", () => {
   it("SHARD_IDS beyond the count that auto finds: said once, and nothing is dialled", async () => {
     const counts: number[] = [];
