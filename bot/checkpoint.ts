@@ -14,6 +14,8 @@ export interface Checkpoint {
    * and tried again at the next turn.
    */
   write(): Promise<void>;
+  /** Whether the ledger holds what the last write that has ended was to keep. */
+  kept(): boolean;
   /** Leaves no session behind: they were ended, and a successor must not try them. Before `start` none was. */
   forget(): Promise<void>;
   /** Ends the turns; both writes still work. */
@@ -30,15 +32,18 @@ export function createCheckpoint(parts: {
   // What the ledger is known to hold; before the first write that may be an earlier process's sessions.
   let written: string | undefined;
   let hadSessions = false;
+  let isKept = true;
   let writing: Promise<void> = Promise.resolve();
   let next: Promise<void> | undefined;
   let cancel: Cancel | undefined;
 
   const writeOnce = async (sessions: readonly StoredSession[]): Promise<void> => {
     const moved = JSON.stringify(sessions.map((session) => ({ ...session, writtenAt: 0 })));
-    if (moved === written) return;
+    isKept = moved === written;
+    if (isKept) return;
     try {
       await ledger.writeSessions(sessions);
+      isKept = true;
       written = moved;
       telemetry.level("LedgerUnreachable", 0);
     } catch (error) {
@@ -76,6 +81,7 @@ export function createCheckpoint(parts: {
       turn();
     },
     write,
+    kept: () => isKept,
     forget: async () => (cancel === undefined ? undefined : after(() => writeOnce([]))),
     stop: () => cancel?.(),
   };

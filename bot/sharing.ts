@@ -62,7 +62,7 @@ export function createSharing(parts: SharingParts): Sharing {
 
   const granted = (grants: readonly Grant[]): void => {
     const fleet = parts.fleet();
-    for (const { shard, shardCount: count, session: stored, finished, spared, held } of grants) {
+    for (const { shard, shardCount: count, session: stored, finished, spared, died, held } of grants) {
       shardCount = count;
       // What this task has let go without the ledger may never have been written there.
       const own = given.get(shard)?.session;
@@ -70,7 +70,7 @@ export function createSharing(parts: SharingParts): Sharing {
       const [session] = bestSessions(known);
       given.delete(shard);
       dispatcher.take(shard);
-      if (session !== undefined) dispatcher.restore(broughtUpToDate(session, finished, spared), held);
+      if (session !== undefined) dispatcher.restore(broughtUpToDate(session, finished, spared), held, died);
       fleet?.take(shard, count, session);
     }
     void parts.checkpoint().write();

@@ -9,6 +9,7 @@ import { createLanes } from "./lanes.ts";
 import type { Position, Positions } from "./positions.ts";
 import { createRunning, RunContext } from "./running.ts";
 import { createShardProgress } from "./shardProgress.ts";
+import { createWary } from "./wary.ts";
 
 /** Handles one event. It is finished when the returned value, or its promise, settles. */
 export type EventHandler = (data: unknown, context: HandlerContext) => unknown;
@@ -30,6 +31,8 @@ export interface DispatcherOptions {
   mayStart?(): boolean;
   /** A handler has ended. */
   settled?(): void;
+  /** Writes a checkpoint now; whether the ledger has it. Absent where nothing outlives the process. */
+  writeAhead?(): Promise<boolean>;
   /** Milliseconds after which a running handler counts as failed and loses its slot; its signal aborts. */
   readonly runDeadlineMs: number;
 }
@@ -45,8 +48,10 @@ export interface Dispatcher {
   /**
    * Goes on where an earlier process left off; call it before the shard's first event.
    * @param held for an event that a handler of that process still runs: settles when that ends, and how
+   * @param died it may have died on an event: until the replay is over each is written down before its handler starts,
+   *   one after the other
    */
-  restore(stored: StoredSession, held?: Held): void;
+  restore(stored: StoredSession, held?: Held, died?: boolean): void;
   /** The shard is another process's from now on: no handler of it starts, no event of it is taken in, until `take`. */
   release(shard: number): void;
   /** As `release`, and what the process before had begun is not this one's to run any more either. */
@@ -84,6 +89,8 @@ interface Job {
   readonly held: Promise<Outcome> | undefined;
   /** That process has finished it while it waited here. */
   done: boolean;
+  /** A process may have died on it, so its start is written down first. */
+  readonly isWary: boolean;
   /** Of the session that brought the event, which a newer one may have replaced. */
   readonly positions: Positions;
   /** Set when it has to wait. */
@@ -95,6 +102,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   const { maxRunning = MAX_RUNNING, maxWaiting = MAX_WAITING } = options;
   const progress = createShardProgress();
   const lanes = createLanes<Job>();
+  const wary = createWary<Job>({ clock, writeAhead: options.writeAhead, freed: () => pump() });
   const idle = new Set<() => void>();
   const crossing = createCrossing();
   // Events that came over and may run, once this process may.
@@ -117,6 +125,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
 
   const shed = (job: Job, reason: string): void => {
     lanes.remove(job);
+    if (job.isWary) wary.forget();
     telemetry.count("HandlersShed");
     telemetry.event("dispatch.shed", { shard: job.shard, seq: job.sequence, type: job.type, reason });
     settle(job.positions, job.shard, job.sequence);
@@ -140,6 +149,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   /** Whoever waits behind a job of this key may start. */
   const finish = (job: Job): void => {
     lanes.release(job.key);
+    if (job.isWary) wary.settled(job);
     settle(job.positions, job.shard, job.sequence);
     options.settled?.();
   };
@@ -166,6 +176,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     const standing = progress.standing(job.positions);
     if (job.done || standing === "lost" || (standing === "released" && job.held === undefined)) {
       lanes.release(job.key);
+      if (job.isWary) wary.settled(job);
       return;
     }
     const context = new RunContext(job.shard, job.sequence);
@@ -198,16 +209,19 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   };
 
   const pump = (): void => {
-    while (lanes.waiting > 0 && mayStart()) {
-      const job = lanes.next();
+    while ((lanes.waiting > 0 || wary.isReady) && mayStart()) {
+      const job = wary.next(lanes);
       if (job === undefined) break;
       start(job);
     }
+    wary.tidy();
     show();
     if (lanes.waiting > 0) watchWaiting();
-    // Also nothing waits then, unless nothing may start.
-    if (running.size + crossing.undecided === 0) for (const done of idle) done();
+    if (isIdle()) for (const done of idle) done();
   };
+
+  /** Also nothing waits then, unless nothing may start. */
+  const isIdle = (): boolean => running.size + crossing.undecided === 0 && !wary.isPending;
 
   const follow = (job: Job, held: Promise<Outcome>): void => {
     crossing.follow(job.shard, job.sequence, held, (outcome) => {
@@ -263,12 +277,13 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
         handler,
         held,
         done: false,
+        isWary: held === undefined && (arrival.deaths > 0 || progress.isWary(positions)) && wary.admit(),
         positions,
         waitsUntil: 0,
       };
       if (held !== undefined) follow(job, held);
       // As it nearly always is: there is room, and nothing of this key is under way.
-      if (mayStart() && lanes.isFree(job.key)) {
+      if (!job.isWary && mayStart() && lanes.isFree(job.key)) {
         start(job, true);
         show();
         return;
@@ -285,14 +300,18 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       }
     },
     onSession: progress.onSession,
-    restore: progress.restore,
+    restore: (stored, held, died = false) => progress.restore(stored, held, died),
     take(shard) {
       progress.take(shard);
       crossing.forget(shard);
     },
-    release: progress.release,
+    release(shard) {
+      progress.release(shard);
+      wary.release(shard);
+    },
     lose(shard) {
       progress.lose(shard);
+      wary.release(shard);
       goOn();
     },
     running(shard) {
@@ -303,6 +322,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     position: progress.position,
     stopStarting() {
       stopped = true;
+      wary.stop();
       cancelWaitDeadline?.();
       cancelWaitDeadline = undefined;
     },
@@ -318,7 +338,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
           running.cutOff(new Error("the time to finish what runs is over", { cause: signal.reason }));
           finish(() => reject(signal.reason));
         };
-        if (running.size + crossing.undecided === 0) resolve();
+        if (isIdle()) resolve();
         else if (signal.aborted) abort();
         else {
           idle.add(done);

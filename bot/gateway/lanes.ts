@@ -19,8 +19,11 @@ export interface Lanes<Job extends Keyed> {
   isFree(key: string): boolean;
   /** Closes the lane of a key that is free until `release`: a job of it runs. */
   begin(key: string): void;
-  /** Takes the job that has waited longest among the lanes in which none runs; its lane is closed until `release`. */
-  next(): Job | undefined;
+  /**
+   * Takes the job that has waited longest among the lanes in which none runs; its lane is closed until `release`.
+   * @param may which of them may go; by default all
+   */
+  next(may?: (job: Job) => boolean): Job | undefined;
   /** The running job of a lane is over. */
   release(key: string): void;
   /** The job that has waited longest of all, left where it is. */
@@ -139,8 +142,9 @@ export function createLanes<Job extends Keyed>(): Lanes<Job> {
     begin(key) {
       laneOf(key).running = true;
     },
-    next() {
-      const lane = startable.shift();
+    next(may) {
+      const place = may === undefined ? 0 : startable.findIndex(({ entries: [first] }) => first && may(first.job));
+      const [lane] = place === 0 ? [startable.shift()] : place > 0 ? startable.splice(place, 1) : [];
       if (lane === undefined) return undefined;
       lane.running = true;
       return take(lane);

@@ -12,11 +12,13 @@ export interface ShardProgress {
   of(shard: number, sequence: number, type: string): Positions | undefined;
   /** As the dispatcher's. */
   onSession(shard: number, change: "started" | "resumed" | "dropped", sequence: number): void;
-  restore(stored: StoredSession, held: Held | undefined): void;
+  restore(stored: StoredSession, held: Held | undefined, died: boolean): void;
   take(shard: number): void;
   release(shard: number): void;
   lose(shard: number): void;
   standing(positions: Positions): Standing;
+  /** Whether the session's replay still brings what a process may have died on. */
+  isWary(positions: Positions): boolean;
   /** Set when another process had begun the event. */
   held(positions: Positions, sequence: number): Promise<Outcome> | undefined;
   position(shard: number): Position | undefined;
@@ -29,6 +31,7 @@ export function createShardProgress(): ShardProgress {
   const released = new Set<number>();
   const standings = new WeakMap<Positions, Standing>();
   const holds = new WeakMap<Positions, Held>();
+  const wary = new WeakSet<Positions>();
 
   const leave = (shard: number, standing: Standing): void => {
     released.add(shard);
@@ -49,14 +52,17 @@ export function createShardProgress(): ShardProgress {
       return positions;
     },
     onSession(shard, change, sequence) {
-      // A RESUMED changes nothing: it may be one that a replay brings again, with more behind it.
-      if (change === "dropped") sessions.delete(shard);
+      const current = sessions.get(shard);
+      // How far the session has come a RESUMED does not say: it may be one that a replay brings again.
+      if (change === "resumed" && current !== undefined) wary.delete(current);
+      else if (change === "dropped") sessions.delete(shard);
       else if (change === "started" && readyAt.get(shard) !== sequence)
         sessions.set(shard, openPositions(sequence - 1));
     },
-    restore(stored, held) {
+    restore(stored, held, died) {
       const positions = openPositions(stored);
       sessions.set(stored.shard, positions);
+      if (died) wary.add(positions);
       if (held !== undefined) holds.set(positions, held);
     },
     take(shard) {
@@ -66,6 +72,7 @@ export function createShardProgress(): ShardProgress {
     release: (shard) => leave(shard, "released"),
     lose: (shard) => leave(shard, "lost"),
     standing: (positions) => standings.get(positions) ?? "ours",
+    isWary: (positions) => wary.has(positions),
     held: (positions, sequence) => holds.get(positions)?.(sequence),
     position: (shard) => sessions.get(shard)?.position(),
   };

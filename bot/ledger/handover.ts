@@ -41,11 +41,19 @@ export function givenAway(): GivenAway {
 export interface Predecessors {
   /** What tasks say now; settles what that decides. */
   tasksRead(tasks: readonly Task[]): void;
-  /** What a task said of a shard when its lease was taken from it; `cutOff`: its drain ended before these did. */
+  /**
+   * What a task said of a shard when its lease was taken from it. `cutOff`: its drain ended before these did. `died`: it
+   * went without a word.
+   */
   of(
     task: string | null,
     shard: number,
-  ): { readonly finished: readonly number[]; readonly running: readonly number[]; readonly cutOff: readonly number[] };
+  ): {
+    readonly finished: readonly number[];
+    readonly running: readonly number[];
+    readonly cutOff: readonly number[];
+    readonly died: boolean;
+  };
   /** Settles when the task says that the event is finished, or is no more. */
   outcome(task: string, event: EventId): Promise<Outcome>;
   /** Takes note of what is waited for now; what still is when the returned function is called counts as `run`. */
@@ -99,6 +107,7 @@ export function predecessors(self: string): Predecessors {
         finished: [...mine(record?.finished), ...those("finished")],
         running: those(undefined),
         cutOff: record?.state === "gone" ? those("run") : [],
+        died: record?.state === "dead",
       };
     },
     outcome: (task, event) => new Promise((settle) => waits.add({ task, event, settle })),

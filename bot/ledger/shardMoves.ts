@@ -22,6 +22,8 @@ export interface Grant {
   readonly finished: readonly number[];
   /** Events on which its last owner did not die, though it did not finish them: it was asked to stop, and had its time. */
   readonly spared: readonly number[];
+  /** The last owner died, perhaps on an event. */
+  readonly died: boolean;
   /** For an event whose handler still runs over there: settles when it ends. */
   held(sequence: number): Promise<Outcome> | undefined;
 }
@@ -110,7 +112,7 @@ export function createShardMoves(parts: ShardMovesParts): ShardMoves {
   };
 
   const grantOf = ({ shard, fence, from }: Taken, shardCount: number, sessions: readonly StoredSession[]): Grant => {
-    const { finished, running, cutOff } = before.of(from, shard);
+    const { finished, running, cutOff, died } = before.of(from, shard);
     const outcomes = new Map(running.map((sequence) => [sequence, outcomeOf(from ?? "", [shard, sequence])] as const));
     telemetry.event("lease.taken", { shard, fence, from });
     return {
@@ -121,6 +123,7 @@ export function createShardMoves(parts: ShardMovesParts): ShardMoves {
       from,
       finished,
       spared: [...running, ...cutOff],
+      died,
       held: (sequence) => outcomes.get(sequence),
     };
   };

@@ -118,10 +118,12 @@ export function createEnding(parts: EndingParts): Ending {
     // What is ending already goes on to its end, which is near.
     if (isEnding()) return;
     lifecycle.enter({ phase: "ending" });
-    const { shards, sharing, checkpoint } = parts.leading();
+    const { shards, dispatcher, sharing, checkpoint } = parts.leading();
     const since = clock.now();
     telemetry.flush();
     checkpoint.stop();
+    // Whichever handler it was that threw: the checkpoint counts this death for each that runs, and for none twice.
+    dispatcher.stopStarting();
     const closed = async () => Promise.all([shards.fleet()?.stop({ keepSessions: true }), sharing?.end()]);
     await within(CRASH_DEADLINE_MS, checkpoint.write().then(closed));
     lifecycle.finish(EXIT.bug, since);

@@ -69,6 +69,12 @@ export function createShardSet(parts: ShardSetParts): ShardSet {
     key: (type, data, shard) => definition.key?.(type, data) ?? defaultKey(type, data, shard),
     waitDeadlineMs: WAIT_DEADLINE_MS,
     runDeadlineMs: RUN_DEADLINE_MS,
+    ...(ledger.persistent && {
+      async writeAhead() {
+        await checkpoint.write();
+        return checkpoint.kept();
+      },
+    }),
     ...(ledger.shared !== undefined && {
       mayStart: () => sharing?.mayAct() ?? true,
       settled: () => sharing?.settled(),

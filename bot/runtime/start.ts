@@ -10,7 +10,7 @@ import { tokenHash } from "../ledger/hash.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { LedgerError } from "../ledger/ledgerError.ts";
 import { type Kept, leavesNoShard, noShardProblem, readLedger, untilReachable } from "../preflight.ts";
-import { crashLoopPauseMs, FIRST_PAUSE_MS } from "../resilience/crashLoop.ts";
+import { crashLoopPauseMs, FIRST_PAUSE_MS, followsSoon } from "../resilience/crashLoop.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import type { Api } from "./api.ts";
 import type { Ending } from "./ending.ts";
@@ -78,8 +78,11 @@ async function setOut(parts: StartParts): Promise<void> {
     return ending.misconfigured(noShardProblem(SHARD_IDS, known.shards));
   }
   lifecycle.enter({ phase: "running" });
-  // Among others, a shard's session comes with its lease.
-  if (sharing === undefined) for (const session of kept.sessions) dispatcher.restore(session);
+  // Among others, a shard's session comes with its lease, which also tells whether its last owner died.
+  if (sharing === undefined) {
+    const died = followsSoon(kept.starts, clock.wall());
+    for (const session of kept.sessions) dispatcher.restore(session, undefined, died);
+  }
   showDeploy(parts, proven);
   const pauseMs = crashLoopPauseMs(kept.starts, clock.wall());
   if (pauseMs >= FIRST_PAUSE_MS) {

@@ -75,6 +75,7 @@ async function onMessage(
   tell({ kind: "handling", id, sequence });
   if (content === "throw") throw new Error("thrown by the handler");
   if (content === "stop") await bot.stop();
+  if (content === "kill") process.kill(process.pid, "SIGKILL");
   if (content === "hold") {
     const { promise, resolve } = Promise.withResolvers<void>();
     held.set(id, resolve);

@@ -5,6 +5,7 @@ import path from "node:path";
 import { describe, expect } from "vitest";
 import { tokenHash } from "../../bot/ledger/hash.ts";
 import { Secret } from "../../shared/secret.ts";
+import { startTables } from "../bot/ledger/table.ts";
 import { REMOTE_INTENTS } from "./remote.ts";
 import {
   clientCloses,
@@ -263,6 +264,42 @@ describe.concurrent("LEDGER=file:", () => {
     expect(third.told.filter(({ kind }) => kind === "handling")).toEqual([]);
     expect(discord.counts.identifies).toBe(1);
   });
+
+  for (const ledger of ["file", "dynamodb"]) {
+    promise(
+      `an event that kills the process at once does so twice, and takes no other with it, LEDGER=${ledger}`,
+      { ...FOUR, ...UNHURRIED },
+      async ({ bot, discord, home }) => {
+        const tables = ledger === "dynamodb" ? await startTables() : undefined;
+        try {
+          const LEDGER = tables === undefined ? `file:${home}` : `dynamodb:${await tables.create()}`;
+          const settings = { LEDGER, ...tables?.environment };
+          // A session that is sure to be in the ledger.
+          const before = bot(settings);
+          await before.event("bot.ready");
+          before.kill("SIGTERM");
+          await before.ended;
+          const first = bot(settings);
+          await first.event("bot.ready");
+          const killer = say(discord, "kill");
+          expect(await first.ended).toBe("SIGKILL");
+          const gap = [0, 1, 2, 3].flatMap((shard) => [say(discord, "gap 1", shard), say(discord, "gap 2", shard)]);
+          const second = bot(settings);
+          expect(await second.ended).toBe("SIGKILL");
+          const third = bot(settings);
+          await third.until("the end of the gap", () => gap.every((id) => timesHandled([second, third], id) > 0));
+          expect(await third.event("dispatch.poison")).toMatchObject({ shard: 0, type: "MESSAGE_CREATE", deaths: 2 });
+          await handler(third, "handled", say(discord, "live"));
+          expect(gap.map((id) => timesHandled([second, third], id))).toEqual(gap.map(() => 1));
+          expect(timesHandled([first, second, third], killer)).toBe(0);
+          expect(third.events("dispatch.poison")).toHaveLength(1);
+          expect(discord.counts.identifies).toBe(4);
+        } finally {
+          tables?.close();
+        }
+      },
+    );
+  }
 
   promise("a third start within ten minutes holds its IDENTIFY back for 30 s", {}, async ({ bot, discord, home }) => {
     for (let start = 0; start < 2; start++) {

@@ -191,7 +191,7 @@ describe("events that cross a hand-over", () => {
   ] as const)("waits for the predecessor until %s", async (_what, tasks, outcome) => {
     const before = predecessors("me");
     before.tasksRead([task("old", 1, { state: "draining", running: [[0, 5]] })]);
-    expect(before.of("old", 0)).toEqual({ running: [5], finished: [], cutOff: [] });
+    expect(before.of("old", 0)).toEqual({ running: [5], finished: [], cutOff: [], died: false });
     const settled = before.outcome("old", [0, 5]);
     before.tasksRead([task("old", 1, { state: "draining", running: [[0, 5]] }, 2)]);
     expect(before.waiting).toBe(1);
@@ -225,7 +225,7 @@ describe("events that cross a hand-over", () => {
   ] as const)("waits across a task %s", async (_what, state, others, outcome) => {
     const before = predecessors("me");
     before.tasksRead([task("old", 1, { state: "draining", running: [[0, 5]] }), middle(state)]);
-    expect(before.of("middle", 0)).toEqual({ running: [5], finished: [], cutOff: [] });
+    expect(before.of("middle", 0)).toEqual({ running: [5], finished: [], cutOff: [], died: false });
     const settled = before.outcome("middle", [0, 5]);
     before.tasksRead([...others, middle(state)]);
     expect(before.waiting).toBe(outcome === undefined ? 1 : 0);
@@ -235,6 +235,6 @@ describe("events that cross a hand-over", () => {
   it("waits for nobody that waits for itself", () => {
     const before = predecessors("old");
     before.tasksRead([task("old", 1), middle("gone")]);
-    expect(before.of("middle", 0)).toEqual({ running: [], finished: [], cutOff: [5] });
+    expect(before.of("middle", 0)).toEqual({ running: [], finished: [], cutOff: [5], died: false });
   });
 });

@@ -1,0 +1,149 @@
+// Begins events of which one may kill the process: one after the other, each written down before, so that its death is counted.
+
+import type { Cancel, Clock } from "../clock.ts";
+import type { Keyed, Lanes } from "./lanes.ts";
+import type { Positions } from "./positions.ts";
+
+/**
+ * How long an event that goes on is taken for what kills the process, ms: a handler that does so at once has done it by
+ * then, and a replay of 200 events takes 6 s.
+ */
+export const SUSPECT_MS = 30;
+// Longer than a ledger's own deadlines: what is not written by then is on a disk that hangs.
+const LONGEST_WRITE_MS = 5_000;
+/** Most events that wait so; at SUSPECT_MS and a write each they are through long before one has waited too long. */
+export const MOST_WARY = 1_000;
+
+/** One event, in the session that brought it. */
+export interface WaryJob extends Keyed {
+  /** Whether it has to be written down before. */
+  readonly isWary: boolean;
+  readonly shard: number;
+  readonly sequence: number;
+  readonly positions: Positions;
+}
+
+export interface WaryParts {
+  readonly clock: Clock;
+  /** Keeps what runs and what is suspected; whether the ledger has it. Absent: nothing outlives the process. */
+  readonly writeAhead: (() => Promise<boolean>) | undefined;
+  /** Another may start. */
+  freed(): void;
+}
+
+export interface Wary<Job extends WaryJob> {
+  /** Whether one more event is to be written down before; it counts until its turn, or `forget`. */
+  admit(): boolean;
+  forget(): void;
+  /** Takes what may start now: what has been written down, else what waits longest and need not be, or not yet. */
+  next(lanes: Pick<Lanes<Job>, "next">): Job | undefined;
+  /** An event has its turn, but its handler has not started yet. */
+  readonly isPending: boolean;
+  /** It was written down, too: `next` gives it. */
+  readonly isReady: boolean;
+  /** An event is over, or its handler will not start. */
+  settled(job: Job): void;
+  /** Nobody has a turn and one was had: the ledger may forget the last suspect. */
+  tidy(): void;
+  /** The shard is another process's: what becomes of this one is no event's doing. */
+  release(shard: number): void;
+  /** The process ends of its own accord. */
+  stop(): void;
+}
+
+type Turn<Job> =
+  | { readonly kind: "free" }
+  | { readonly kind: "writing" | "written"; readonly job: Job }
+  | { readonly kind: "watched"; readonly job: Job; readonly cancel: Cancel };
+
+const FREE = { kind: "free" } as const;
+
+const isUnwary = ({ isWary }: WaryJob): boolean => !isWary;
+
+export function createWary<Job extends WaryJob>({ clock, writeAhead, freed }: WaryParts): Wary<Job> {
+  let turn: Turn<Job> = FREE;
+  let waiting = 0;
+  // The ledger fails, so what waits begins without it.
+  let isOff = false;
+  let suspectWritten = false;
+
+  const trust = (): void => {
+    if (turn.kind !== "free") turn.job.positions.trust(turn.job.sequence, turn.kind === "watched");
+  };
+
+  const watch = (job: Job): void => {
+    const cancel = clock.schedule(SUSPECT_MS, () => {
+      trust();
+      turn = FREE;
+      freed();
+    });
+    turn = { kind: "watched", job, cancel };
+  };
+
+  const write = async (job: Job): Promise<void> => {
+    suspectWritten = true;
+    job.positions.suspect(job.sequence);
+    turn = { kind: "writing", job };
+    const over = new AbortController();
+    const late = clock.sleep(LONGEST_WRITE_MS, over.signal).catch(() => {});
+    const kept = await Promise.race([writeAhead?.(), late.then(() => false)]);
+    over.abort();
+    if (turn.kind !== "writing" || turn.job !== job) return;
+    if (kept !== true) {
+      isOff = true;
+      trust();
+    }
+    turn = { kind: "written", job };
+    freed();
+  };
+
+  return {
+    admit() {
+      if (writeAhead === undefined || waiting >= MOST_WARY) return false;
+      // Whoever waits from now on finds out for itself whether the ledger is back.
+      if (waiting === 0) isOff = false;
+      waiting++;
+      return true;
+    },
+    forget: () => void waiting--,
+    next(lanes) {
+      if (turn.kind === "written") {
+        const { job } = turn;
+        watch(job);
+        return job;
+      }
+      for (;;) {
+        const job = lanes.next(turn.kind === "free" || isOff ? undefined : isUnwary);
+        if (job === undefined || !job.isWary) return job;
+        waiting--;
+        if (isOff) return job;
+        void write(job);
+      }
+    },
+    get isPending() {
+      return turn.kind === "writing" || turn.kind === "written";
+    },
+    get isReady() {
+      return turn.kind === "written";
+    },
+    settled(job) {
+      if (turn.kind !== "watched" || turn.job !== job) return;
+      turn.cancel();
+      turn = FREE;
+    },
+    tidy() {
+      if (!suspectWritten || turn.kind !== "free") return;
+      suspectWritten = false;
+      void writeAhead?.();
+    },
+    release(shard) {
+      if (turn.kind !== "free" && turn.job.shard === shard) trust();
+    },
+    stop() {
+      trust();
+      if (turn.kind === "watched") turn.cancel();
+      turn = FREE;
+      suspectWritten = false;
+    },
+  };
+}
