@@ -23,7 +23,11 @@ export const EVENTS = {
     fields: { signal: "text", keepSessions: "text" },
     meaning: "asked to stop: takes no new work, finishes what runs",
   },
-  "bot.stopped": { level: "info", fields: { tookMs: "number", exitCode: "number" }, meaning: "the last line of a run" },
+  "bot.stopped": {
+    level: "info",
+    fields: { tookMs: "number", exitCode: "number" },
+    meaning: "the last line of a run that had begun",
+  },
   "configuration.invalid": {
     level: "fatal",
     fields: { problems: "texts" },
