@@ -43,6 +43,8 @@ export interface Spending {
 
 export function identifySpending({ clock, telemetry, shards, permit, queue, tick }: SpendingParts): Spending {
   let waitingUntil: number | null = null;
+  // IDENTIFYs that wait for leave. The queue has counted them already, the processes together have not.
+  let asking = 0;
 
   const send = (id: number): void => {
     const left = queue().budget()?.left ?? null;
@@ -55,9 +57,9 @@ export function identifySpending({ clock, telemetry, shards, permit, queue, tick
   const ask = async (id: number, permitted: IdentifyPermit): Promise<void> => {
     const generation = shards.get(id)?.state().generation;
     const budget = queue().budget();
+    asking += 1;
     const known = budget && {
-      // The queue has counted it already.
-      left: budget.left + 1,
+      left: budget.left + asking,
       reserve: budget.reserve,
       resetAt: clock.wall() + budget.resetAt - clock.now(),
     };
@@ -77,6 +79,8 @@ export function identifySpending({ clock, telemetry, shards, permit, queue, tick
       telemetry.log("warn", `shard ${id}: no leave to IDENTIFY`, { shard: id, error: String(error) });
       queue().answered(id, clock.now());
       return;
+    } finally {
+      asking -= 1;
     }
     const state = shards.get(id)?.state();
     if (state?.kind === "identifying" && !state.sent && state.generation === generation) send(id);

@@ -1,6 +1,9 @@
 // What a fleet spends of the IDENTIFY budget and how it learns of it, on a virtual clock against a strict gateway.
 
 import { describe, expect, it } from "vitest";
+import { createIdentifyPermits, sharedBudget } from "../../../bot/ledger/identifyPermits.ts";
+import { createMemoryItems } from "../../../bot/ledger/memoryItems.ts";
+import { virtualClock } from "../../virtualClock.ts";
 import { ready, virtualFleet } from "./virtualFleet.ts";
 
 describe("the daily budget", () => {
@@ -253,6 +256,25 @@ describe("IDENTIFYs", () => {
     expect(took).toBeLessThanOrEqual(90_000);
     expect(subject.gateway.identifies).toHaveLength(3);
     expect(subject.gateway.violations).toEqual([]);
+  });
+
+  it("of one process that ask for leave at once are each counted once by all processes together", async () => {
+    const items = createMemoryItems();
+    const clock = virtualClock();
+    const permits = createIdentifyPermits({ clock, items });
+    let asked = 0;
+    const subject = virtualFleet(1, 8, {
+      async identifyPermit(shard, maxConcurrency, budget) {
+        // Whoever asks last is answered first.
+        await subject.clock.sleep(1_000 - 100 * asked++);
+        return permits.take(`${shard % maxConcurrency}`, budget && { ...budget, maxConcurrency });
+      },
+    });
+    subject.gateway.maxConcurrency = 8;
+    subject.gateway.remaining = 950;
+    subject.fleet.start();
+    expect(await subject.runUntil(() => subject.ready() === 8, 60_000)).toBeDefined();
+    expect(await sharedBudget(items)).toMatchObject({ left: 942 });
   });
 
   it("that other processes have spent too are waited for as one's own are, and come back at the reset", async () => {
