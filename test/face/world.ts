@@ -169,8 +169,15 @@ export function clientCloses({ counts }: SimulatedDiscord): Record<string, numbe
 }
 
 /** How often the message was handled. */
-export function timesHandled(bots: readonly FaceBot[], id: string): number {
-  return bots.flatMap(({ told }) => told).filter((told) => told.kind === "handled" && told.id === id).length;
+export const timesHandled = (bots: readonly FaceBot[], id: string): number => handledBy(bots).get(id) ?? 0;
+
+/** How often each message was handled, by id. */
+export function handledBy(bots: readonly FaceBot[]): ReadonlyMap<string, number> {
+  const times = new Map<string, number>();
+  for (const { told } of bots) {
+    for (const one of told) if (one.kind === "handled") times.set(one.id, (times.get(one.id) ?? 0) + 1);
+  }
+  return times;
 }
 
 function startFaceBot(given: Readonly<Record<string, string | undefined>>, cwd: string): { readonly bot: FaceBot } {

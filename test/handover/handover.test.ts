@@ -3,7 +3,7 @@
 import { setTimeout as realMilliseconds } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect } from "vitest";
 import { startTables, type Tables } from "../bot/ledger/table.ts";
-import { type FaceBot, handler, promise, say, timesHandled, type World } from "../face/world.ts";
+import { type FaceBot, handledBy, handler, promise, say, timesHandled, type World } from "../face/world.ts";
 
 let tables: Tables;
 beforeAll(async () => {
@@ -47,7 +47,10 @@ const took = (bot: FaceBot): number => bot.events("lease.taken").length;
 /** Every message was handled, once, by one of these. */
 async function eachOnce(ids: readonly string[], bots: readonly FaceBot[]): Promise<void> {
   const last = bots.at(-1);
-  const times = () => ids.map((id) => timesHandled(bots, id));
+  const times = (): readonly number[] => {
+    const handled = handledBy(bots);
+    return ids.map((id) => handled.get(id) ?? 0);
+  };
   await last?.until("every message handled", () => times().every((count) => count > 0));
   expect(times().filter((count) => count !== 1)).toEqual([]);
 }

@@ -4,7 +4,7 @@ import path from "node:path";
 import { setTimeout as realMilliseconds } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect } from "vitest";
 import { startTables, type Tables } from "../bot/ledger/table.ts";
-import { type FaceBot, promise, say, TOKEN, timesHandled, type World } from "../face/world.ts";
+import { type FaceBot, handledBy, promise, say, TOKEN, type World } from "../face/world.ts";
 import { reshard } from "./reshardCommand.ts";
 
 let tables: Tables;
@@ -17,7 +17,7 @@ const FROM = 2;
 const TO = 3;
 // Six servers lie on different shards of either set.
 const SERVERS = 6;
-const OPTIONS = { shards: FROM, guilds: SERVERS, maxConcurrency: 4, rate: 4 };
+const OPTIONS = { shards: FROM, guilds: SERVERS, maxConcurrency: 4, rate: 3 };
 
 const done = (bot: FaceBot): boolean => bot.events("reshard.step").some((line) => line["step"] === "done");
 
@@ -28,7 +28,7 @@ function traffic({ discord }: World): { stop(): Promise<readonly string[]> } {
   const run = (async () => {
     for (let count = 0; !over; count++) {
       ids.push(say(discord, `message ${count}`, count % SERVERS));
-      await realMilliseconds(15);
+      await realMilliseconds(40);
     }
   })();
   return {
@@ -44,7 +44,10 @@ const STEPS = "opening\nclaiming\nboth\nclosing\ndone\n";
 
 /** Every message was handled, once, by one of these. */
 async function eachOnce(ids: readonly string[], bots: readonly FaceBot[]): Promise<void> {
-  const times = () => ids.map((id) => timesHandled(bots, id));
+  const times = (): readonly number[] => {
+    const handled = handledBy(bots);
+    return ids.map((id) => handled.get(id) ?? 0);
+  };
   await bots.at(-1)?.until("every message handled", () => times().every((count) => count > 0));
   expect(times().filter((count) => count !== 1)).toEqual([]);
 }
