@@ -57,7 +57,7 @@ async function askDiscord(environment: Environment, to: number): Promise<Reshard
     const info = await gatewayInfo(rest, AbortSignal.timeout(ANSWER_MS), environment.DISCORD_GATEWAY_URL);
     const { remaining: left, total, maxConcurrency, resetAfterMs } = info;
     const reserve = environment.IDENTIFY_RESERVE ?? Math.max(Math.ceil(total / 10), to);
-    return { left, reserve, maxConcurrency, resetAt: Date.now() + resetAfterMs };
+    return { left, reserve, maxConcurrency, resetAt: clock.wall() + resetAfterMs };
   } finally {
     await rest.stop(0);
   }
