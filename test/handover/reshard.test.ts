@@ -17,7 +17,7 @@ const FROM = 2;
 const TO = 3;
 // Six servers lie on different shards of either set.
 const SERVERS = 6;
-const OPTIONS = { shards: FROM, guilds: SERVERS, maxConcurrency: 4, rate: 3 };
+const OPTIONS = { shards: FROM, guilds: SERVERS, maxConcurrency: 4, rate: 2 };
 
 const done = (bot: FaceBot): boolean => bot.events("reshard.step").some((line) => line["step"] === "done");
 
