@@ -104,6 +104,10 @@ export function createSharing(parts: SharingParts): Sharing {
       keep((await parts.fleet()?.giveUp(shards)) ?? [], fences);
       await parts.checkpoint().write();
     },
+    identifying() {
+      const shards = parts.fleet()?.status().shards ?? [];
+      return new Set(shards.filter(({ state }) => state === "identifying").map(({ shard }) => shard));
+    },
     running: (shard) => dispatcher.running(shard),
     sure: () => dispatcher.goOn(),
   });

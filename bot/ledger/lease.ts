@@ -71,7 +71,10 @@ export interface LeaseTable {
   readonly held: ReadonlyMap<number, number>;
   /** Tasks that run shards of this set or would, in order: the first `tasks` of those that are active. */
   working(): readonly Task[];
-  step(): LeaseStep;
+  /**
+   * @param identifying shards whose IDENTIFY is under way: given away now, each would cost its next owner another
+   */
+  step(identifying?: ReadonlySet<number>): LeaseStep;
 }
 
 /** Whether a task shares the shards of a set; who does not say so is of an older version, or new, and may. */
@@ -166,7 +169,7 @@ export function leaseTable({ id, tasks: desired }: LeaseOptions): LeaseTable {
       held.clear();
       pictureOfShards = undefined;
     },
-    step() {
+    step(identifying = new Set()) {
       const others = tasks.filter((task) => task.id !== id);
       const bury = others.filter((task) => lives(task) && unmovedFor(task) >= LEASE_MS);
       const clear = others.filter((task) => !lives(task) && unmovedFor(task) >= CLEAR_MS);
@@ -183,12 +186,14 @@ export function leaseTable({ id, tasks: desired }: LeaseOptions): LeaseTable {
       const claim = [...free.slice(from), ...free.slice(0, from)].slice(0, missing);
       const wanted = sharers.reduce((sum, task) => sum + (task.id === id ? 0 : task.record.asks), 0);
       const surplus = Math.max(0, Math.min(held.size - mine, wanted));
-      const release = surplus === 0 ? [] : [...held.keys()].sort((one, other) => one - other).slice(-surplus);
+      const movable = [...held.keys()].filter((shard) => !identifying.has(shard)).sort((one, other) => one - other);
+      const release = surplus === 0 ? [] : movable.slice(-surplus);
       const stray = free
         .map(({ shard }) => shard)
         .filter((shard) => leases.get(shard)?.owner === id && !claim.some((one) => one.shard === shard));
       const asks = missing - claim.length;
-      return { bury, clear, claim, release, stray, asks, needsShards, hurry: place < 0 || missing > 0 };
+      const hurry = place < 0 || missing > 0 || release.length < surplus;
+      return { bury, clear, claim, release, stray, asks, needsShards, hurry };
     },
   };
 }

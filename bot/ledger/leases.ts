@@ -37,6 +37,8 @@ export interface LeasesOptions {
   lost(fences: ReadonlyMap<number, number>): void;
   /** Gives shards up: resolves when they are closed and what they were is in the ledger. */
   release(shards: readonly number[]): Promise<void>;
+  /** Shards whose IDENTIFY is under way. */
+  identifying(): ReadonlySet<number>;
   /** Sequences of a shard whose handlers run. */
   running(shard: number): readonly number[];
   /** It is certain again that this task may act. */
@@ -248,7 +250,7 @@ export function createLeases(options: LeasesOptions): Leases {
     if (leaving || own.standing() !== "sure") return before.waiting > 0;
     if (first.bury.length > 0) return true;
     if (first.needsShards && table.working().some((task) => task.id === id)) await readShards();
-    const step = table.step();
+    const step = table.step(options.identifying());
     if (shardCount !== undefined) {
       await moves.claim(step.claim, shardCount);
       await moves.release(step.release, shardCount);
@@ -258,7 +260,7 @@ export function createLeases(options: LeasesOptions): Leases {
       asks = step.asks;
       await beat();
     }
-    return table.step().hurry || moves.pending + before.waiting > 0;
+    return table.step(options.identifying()).hurry || moves.pending + before.waiting > 0;
   };
 
   const pause = async (milliseconds: number): Promise<void> => {

@@ -87,6 +87,13 @@ describe("shares", () => {
     expect(made.step().release).toEqual(released);
   });
 
+  it("gives away none whose IDENTIFY is under way, and looks again soon", () => {
+    const made = table([task("me", 1), task("other", 2, { asks: 4 })], []);
+    for (let shard = 0; shard < 8; shard++) made.taken(shard, 1);
+    expect(made.step(new Set([7, 5]))).toMatchObject({ release: [2, 3, 4, 6], hurry: false });
+    expect(made.step(new Set([2, 3, 4, 5, 6, 7]))).toMatchObject({ release: [0, 1], hurry: true });
+  });
+
   it("frees what is its own in the ledger alone, and what it does not want itself", () => {
     const all = Array.from({ length: 8 }, (_, shard) => owned(shard, shard < 5 ? "me" : "other"));
     const made = table([task("other", 1), task("me", 2)], all);
