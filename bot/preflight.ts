@@ -4,6 +4,7 @@ import type { Clock } from "./clock.ts";
 import type { GatewayInfo } from "./gateway/identify.ts";
 import type { Ledger, StoredRefusal, StoredSession } from "./ledger/ledger.ts";
 import { LedgerError } from "./ledger/ledgerError.ts";
+import { countToStart } from "./ledger/shardPlan.ts";
 import type { Telemetry } from "./telemetry/telemetry.ts";
 
 /** What an earlier process left. */
@@ -12,6 +13,8 @@ export interface Kept {
   /** Starts before this one. */
   readonly starts: readonly number[];
   readonly refusal: StoredRefusal | undefined;
+  /** As chosen when it was last changed; undefined: it never was. */
+  readonly shardCount: number | undefined;
 }
 
 /** A place among the bot's values that no module would choose. */
@@ -51,10 +54,12 @@ export async function readLedger(
       return empty;
     }
   };
+  const { plan } = await read(ledger.shardPlans.read(), { plan: undefined, version: undefined });
   const kept: Kept = {
     sessions: await read(ledger.readSessions(), []),
     starts: await read(ledger.readStarts(), []),
     refusal: await read(ledger.readRefusal(), undefined),
+    shardCount: plan && countToStart(plan),
   };
   await ledger.recordStart(now);
   return kept;

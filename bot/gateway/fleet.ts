@@ -193,7 +193,7 @@ export function createFleet(options: FleetOptions): Fleet {
       });
       if (options.leased === true) return;
       const stored = usableSessions();
-      const count = configured ?? stored[0]?.shardCount;
+      const count = configured ?? stored[0]?.shardCount ?? options.keptShardCount;
       if (count !== undefined) populate(count, stored);
       else turns.refresh();
       turns.tick();

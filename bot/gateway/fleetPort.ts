@@ -23,6 +23,8 @@ export interface FleetOptions {
   readonly intents: number;
   readonly intentNames: readonly IntentName[];
   readonly shardCount: number | "auto";
+  /** What "auto" stands for where no stored session tells; undefined: what Discord recommends. */
+  readonly keptShardCount?: number | undefined;
   readonly shardIds?: readonly number[] | undefined;
   readonly compression: Compression;
   /** Replaces `url` of GET /gateway/bot, whose limits are still read. */

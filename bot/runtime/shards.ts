@@ -57,8 +57,9 @@ export interface Shards {
    * Puts a fleet together, which dials nothing before its `start`.
    * @param known what GET /gateway/bot has just answered
    * @param pauseMs milliseconds before the first IDENTIFY
+   * @param kept how many shards the ledger says there are
    */
-  open(stored: readonly StoredSession[], known: GatewayInfo | undefined, pauseMs: number): Fleet;
+  open(stored: readonly StoredSession[], known: GatewayInfo | undefined, pauseMs: number, kept?: number): Fleet;
   /** Whether a refusal is over by asking for less: of the privileged intents only optional ones are in use, till now. */
   dropIntents(refusal: Refusal): boolean;
 }
@@ -73,7 +74,12 @@ export function createShards(parts: ShardsParts): Shards {
   const dial: Connect | undefined =
     openTunnel && ((call, events) => connect({ ...call, agent: tunnelAgent(openTunnel, call.address) }, events));
 
-  function open(stored: readonly StoredSession[], known: GatewayInfo | undefined, pauseMs: number): Fleet {
+  function open(
+    stored: readonly StoredSession[],
+    known: GatewayInfo | undefined,
+    pauseMs: number,
+    kept?: number,
+  ): Fleet {
     let fresh = known;
     const opened = createFleet({
       clock,
@@ -84,6 +90,7 @@ export function createShards(parts: ShardsParts): Shards {
       intents,
       intentNames: intentNames(intents),
       shardCount: environment.SHARD_COUNT,
+      keptShardCount: kept,
       shardIds: environment.SHARD_IDS,
       compression: environment.GATEWAY_COMPRESSION,
       gatewayUrl: environment.DISCORD_GATEWAY_URL,

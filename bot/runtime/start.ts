@@ -90,7 +90,7 @@ async function setOut(parts: StartParts): Promise<void> {
       until: new Date(clock.wall() + pauseMs).toISOString(),
     });
   }
-  const fleet = shards.open(kept.sessions, known, pauseMs);
+  const fleet = shards.open(kept.sessions, known, pauseMs, kept.shardCount);
   await startModule(parts);
   if (over.aborted) return;
   if (sharing !== undefined) {

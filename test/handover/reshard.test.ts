@@ -74,6 +74,11 @@ describe("another number of shards", () => {
     await eachOnce(await messages.stop(), [bot, next]);
     expect(world.discord.counts.identifies).toBe(FROM + TO);
     expect(world.discord.sessions().map(({ shardCount }) => shardCount)).toEqual(Array(TO).fill(TO));
+    // Without a session to tell the number, it is still the one that was asked for.
+    next.kill("SIGINT");
+    expect(await next.ended).toBe(0);
+    await world.bot(environment).event("bot.ready");
+    expect(world.discord.sessions().map(({ shardCount }) => shardCount)).toEqual(Array(TO).fill(TO));
   });
 
   promise("is taken on by several tasks together", OPTIONS, async (world) => {
