@@ -17,6 +17,8 @@ import type { Asked, Told } from "./remote.ts";
 
 export const ROOT = path.resolve(import.meta.dirname, "../..");
 export const REMOTE = path.join(import.meta.dirname, "remote.ts");
+/** What a process of Node's gets besides the bot's own variables. */
+export const NODE_ENVIRONMENT = { PATH: process.env["PATH"], NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"] };
 /** In a token's shape: the application's id in base64, a time, a signature. Random words, never issued. */
 export const TOKEN = `${Buffer.from("1100000000000000000").toString("base64url")}.Gface0.mooring-face-test-not-a-token-abcdefgh`;
 
@@ -106,7 +108,7 @@ export function promise(title: string, options: WorldOptions, body: (world: Worl
         for (const bot of bots) bot.kill("SIGKILL");
       }, WORLD_ENDS_MS);
       const usual = {
-        PATH: process.env["PATH"],
+        ...NODE_ENVIRONMENT,
         DISCORD_TOKEN: TOKEN,
         DISCORD_API_URL: discord.apiUrl,
         DISCORD_GATEWAY_URL: discord.gatewayUrl,

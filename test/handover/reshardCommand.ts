@@ -1,15 +1,13 @@
 // `npm run reshard` as a process of its own, as a person runs it.
 
 import { spawn } from "node:child_process";
-import path from "node:path";
+import { NODE_ENVIRONMENT, ROOT } from "../face/world.ts";
 
-const ROOT = path.resolve(import.meta.dirname, "../..");
-
-/** What it prints, and how it ends. @param environment besides PATH, such as LEDGER and where the table is */
+/** What it prints, and how it ends. @param environment besides Node's, such as LEDGER and where the table is */
 export async function reshard(environment: Readonly<Record<string, string>>, ...given: readonly string[]) {
   const child = spawn(process.execPath, ["infra/tools/reshard.ts", ...given], {
     cwd: ROOT,
-    env: { PATH: process.env["PATH"], ...environment },
+    env: { ...NODE_ENVIRONMENT, ...environment },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let printed = "";
