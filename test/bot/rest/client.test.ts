@@ -1,30 +1,8 @@
-// The REST client over real sockets: each rule against a loopback server with Discord's headers.
+// The REST client over real sockets: what it sends, how it fills buckets, what it retries, and what it keeps to itself.
 
-import { afterEach, describe, expect, it } from "vitest";
-import { EdgeBanned, RestError } from "../../../bot/rest/client.ts";
-import { type FakeDiscord, id, limits, type Reply, type Setting, setting, soon, TOKEN, until } from "./harness.ts";
-
-const open: Setting[] = [];
-async function given(...parameters: Parameters<typeof setting>): Promise<Setting> {
-  const made = await setting(...parameters);
-  open.push(made);
-  return made;
-}
-afterEach(async () => {
-  for (const made of open.splice(0)) await made.end();
-});
-
-const ok = (body: unknown = {}): Reply => ({ status: 200, headers: { via: "1.1 google" }, body });
-const messages = (channel: number): string => `/channels/${id(channel)}/messages`;
-const failure = async (promise: Promise<unknown>): Promise<unknown> =>
-  soon(promise).then(
-    () => expect.unreachable("it succeeded"),
-    (error: unknown) => error,
-  );
-const kindOf = async (promise: Promise<unknown>): Promise<string> => {
-  const error = await failure(promise);
-  return error instanceof RestError ? error.kind : String(error);
-};
+import { describe, expect, it } from "vitest";
+import { channel, given, kindOf, limited, messages, ok, outcome } from "./given.ts";
+import { type FakeDiscord, id, limits, type Reply, TOKEN } from "./harness.ts";
 
 /** Fixed windows per key, strictly enforced. */
 function buckets(limit: number, periodMs: number, clock: () => number, keyOf: (path: string) => string) {
@@ -42,15 +20,7 @@ function buckets(limit: number, periodMs: number, clock: () => number, keyOf: (p
     const left = window.ends - now;
     if (window.count > limit) {
       violations.push(key);
-      return {
-        status: 429,
-        headers: {
-          ...limits("hash", limit, 0, left),
-          "x-ratelimit-scope": "user",
-          "retry-after": String(Math.ceil(left / 1000)),
-        },
-        body: { message: "You are being rate limited.", retry_after: left / 1000, global: false },
-      };
+      return limited("user", left / 1000, limits("hash", limit, 0, left));
     }
     return { status: 200, headers: limits("hash", limit, limit - window.count, left), body: { id: id(1) }, ...extra };
   };
@@ -94,6 +64,26 @@ describe("a request", () => {
       body: { type: 5 },
     });
     expect(discord.arrivals[0]?.headers.authorization).toBeUndefined();
+  });
+});
+
+describe("files", () => {
+  it("go as multipart, with the same bytes on a retry", async () => {
+    const made = await given(({ number }) => (number === 0 ? { status: 502, body: "bad" } : ok()), { rate: 20 });
+    await made.client.request({
+      method: "POST",
+      path: messages(1),
+      body: { content: "look" },
+      files: [{ name: 'a "b".txt', data: "hello", contentType: "text/plain", description: "alt" }],
+    });
+    const [first, second] = made.discord.arrivals;
+    const text = String(first?.body);
+    expect(first?.headers["content-type"]).toMatch(/^multipart\/form-data; boundary=/);
+    expect(second?.body.equals(first?.body ?? Buffer.alloc(0))).toBe(true);
+    expect(second?.headers["content-type"]).toBe(first?.headers["content-type"]);
+    expect(text).toContain('name="files[0]"; filename="a %22b%22.txt"\r\nContent-Type: text/plain\r\n\r\nhello\r\n');
+    expect(text).toMatch(/"attachments":\[\{"id":0,"filename":"a \\"b\\".txt","description":"alt"\}\]/);
+    expect(text).toContain('"enforce_nonce":true');
   });
 });
 
@@ -144,52 +134,6 @@ describe("buckets", () => {
     expect(made.telemetry.counts.get("RetryAfterViolations") ?? 0).toBe(0);
     for (const order of seen.values()) expect(order).toEqual([...order].sort((a, b) => a - b));
     expect(seen.size).toBe(8);
-  });
-});
-
-describe("the edge", () => {
-  const ban = (retryAfter?: number): Reply => ({
-    status: 429,
-    headers: { server: "cloudflare", ...(retryAfter === undefined ? {} : { "retry-after": String(retryAfter) }) },
-    body: "error code: 1015",
-  });
-
-  it.each([[3600], [undefined]])(
-    "a ban with Retry-After %s costs one hit, and every caller hears until when",
-    async (retryAfter) => {
-      const made = await given(() => ban(retryAfter));
-      const first = await failure(made.client.request({ method: "POST", path: messages(1), body: {} }));
-      expect(first).toBeInstanceOf(EdgeBanned);
-      const rest = await Promise.all(
-        Array.from({ length: 50 }, (_, index) =>
-          failure(made.client.request({ method: "GET", path: messages(index) })),
-        ),
-      );
-      expect(rest.every((error) => error instanceof EdgeBanned && error.until > Date.now())).toBe(true);
-      expect(made.discord.arrivals).toHaveLength(1);
-      expect(made.telemetry.flushes).toBe(1);
-      expect(made.telemetry.events.map((event) => event.name)).toEqual(["edge.banned"]);
-      expect(made.telemetry.events[0]?.fields).toMatchObject({ via: "rest", route: null, address: "203.0.113.7" });
-      expect(made.client.status().edge.state).toBe("banned");
-    },
-  );
-
-  it("a short ban is waited out, probed once with GET /gateway, and queued work flows", async () => {
-    let banned = true;
-    const made = await given(({ path }) => (banned ? ban(5) : ok({ path })), { rate: 20 });
-    const calls = Array.from({ length: 20 }, (_, index) =>
-      made.client.request({ method: "GET", path: messages(index) }),
-    );
-    await until(() => made.telemetry.flushes > 0 && made.client.status().inFlight === 0);
-    const hits = made.discord.arrivals.length;
-    banned = false;
-    await Promise.all(calls);
-    const probe = made.discord.arrivals[hits];
-    expect(probe?.path).toBe("/api/v10/gateway");
-    expect(probe?.headers.authorization).toBeUndefined();
-    expect((probe?.at ?? 0) - (made.discord.arrivals[0]?.at ?? 0)).toBeGreaterThanOrEqual(5000);
-    expect(made.edges.map((edge) => edge.state).at(-1)).toBe("clear");
-    expect(made.telemetry.events.map((event) => event.name)).toEqual(["edge.banned", "edge.cleared"]);
   });
 });
 
@@ -248,4 +192,60 @@ describe("faults", () => {
       expect(bare.discord.arrivals).toHaveLength(1);
     },
   );
+});
+
+describe("sharing", () => {
+  it("identical GETs in flight are one request, and each caller gets a document of its own", async () => {
+    const made = await given(async () => {
+      await made.clock.sleep(50);
+      return ok({ list: [1] });
+    });
+    const results = await Promise.all(
+      Array.from({ length: 100 }, () => made.client.request<{ list: number[] }>({ method: "GET", path: channel(1) })),
+    );
+    expect(made.discord.arrivals).toHaveLength(1);
+    results[0]?.list.push(2);
+    expect(results[1]).toEqual({ list: [1] });
+    await made.client.request({ method: "GET", path: channel(1) });
+    expect(made.discord.arrivals).toHaveLength(2);
+  });
+
+  it("one caller's abort leaves the others their answer; a write in between ends the sharing", async () => {
+    const made = await given(async () => {
+      await made.clock.sleep(50);
+      return ok({});
+    });
+    const controller = new AbortController();
+    const first = outcome(made.client.request({ method: "GET", path: channel(1), signal: controller.signal }));
+    const second = outcome(made.client.request({ method: "GET", path: channel(1) }));
+    controller.abort("enough");
+    expect(await Promise.all([first, second])).toEqual(["enough", "done"]);
+    const before = made.client.request({ method: "GET", path: channel(1) });
+    const write = made.client.request({ method: "PATCH", path: channel(1), body: {} });
+    const after = made.client.request({ method: "GET", path: channel(1) });
+    await Promise.all([before, write, after]);
+    expect(made.discord.arrivals.filter(({ method }) => method === "GET")).toHaveLength(3);
+  });
+});
+
+describe("secrets", () => {
+  it("no token of any kind reaches errors, events, lines or the status", async () => {
+    const hookToken = "webhook-token-that-is-secret";
+    const made = await given(() => limited("user", 3600, limits("h", 5, 0, 3_600_000)));
+    const errors = [
+      await outcome(
+        made.client.request({ method: "POST", path: `/webhooks/${id(1)}/${hookToken}`, body: { content: hookToken } }),
+      ),
+      await outcome(made.client.request({ method: "POST", path: messages(1), body: {} })),
+    ];
+    const everything = JSON.stringify([
+      errors.map((error) => (error instanceof Error ? [error.message, error.stack, { ...error }] : error)),
+      made.telemetry.events,
+      made.telemetry.lines,
+      made.client.status(),
+    ]);
+    expect(everything).toContain("rateLimited");
+    expect(everything).not.toContain(hookToken);
+    expect(everything).not.toContain(TOKEN);
+  });
 });

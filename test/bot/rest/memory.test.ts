@@ -1,22 +1,13 @@
 // What the client remembers between requests: refusals that cost one request, answers kept for a while, events that end both.
 
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { type Change, changeOf } from "../../../bot/rest/change.ts";
 import { RestError } from "../../../bot/rest/client.ts";
 import { GetCache } from "../../../bot/rest/getCache.ts";
 import { Refusals } from "../../../bot/rest/refusals.ts";
 import { routeOf } from "../../../bot/rest/route.ts";
-import { type FakeDiscord, id, type Reply, type Setting, setting } from "./harness.ts";
-
-const open: Setting[] = [];
-async function given(...parameters: Parameters<typeof setting>): Promise<Setting> {
-  const made = await setting(...parameters);
-  open.push(made);
-  return made;
-}
-afterEach(async () => {
-  for (const made of open.splice(0)) await made.end();
-});
+import { given, ok } from "./given.ts";
+import { type FakeDiscord, id, type Reply, type Setting } from "./harness.ts";
 
 const refused = (status: number, code: number | undefined): Reply => ({
   status,
@@ -212,11 +203,7 @@ describe("a kept answer", () => {
   const path = `/channels/${id(1)}`;
   const counting = (): FakeDiscord["handler"] => {
     let count = 0;
-    return ({ method }) => ({
-      status: 200,
-      headers: { via: "1.1 google" },
-      body: method === "GET" ? { count: ++count } : {},
-    });
+    return ({ method }) => ok(method === "GET" ? { count: ++count } : {});
   };
   const get = (made: Setting, cacheMs?: number): Promise<{ count: number }> =>
     made.client.request<{ count: number }>({ method: "GET", path, ...(cacheMs === undefined ? {} : { cacheMs }) });
