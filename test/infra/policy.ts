@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { METRIC_DIMENSION, METRIC_NAMESPACE, METRICS } from "../../shared/metrics.ts";
+import { ofType } from "./graph.ts";
 import type { DeclaredProgram, RecordedResource } from "./program.ts";
 import { REPOSITORY_ROOT } from "./stackFile.ts";
 
@@ -11,9 +12,6 @@ export type Policy = (program: DeclaredProgram) => readonly string[];
 const METRIC_ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm";
 const COMPOSITE_ALARM = "aws:cloudwatch/compositeAlarm:CompositeAlarm";
 const TOPIC = "aws:sns/topic:Topic";
-
-const ofType = (program: DeclaredProgram, type: string): readonly RecordedResource[] =>
-  program.resources.filter((resource) => resource.type === type);
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
