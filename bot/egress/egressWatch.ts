@@ -16,6 +16,8 @@ export interface EgressWatchOptions {
   readonly signal: AbortSignal;
   /** The address that an echo sees, or undefined when it gives none; absent = no echo is asked. */
   readonly askEcho: ((signal: AbortSignal) => Promise<string | undefined>) | undefined;
+  /** One of `addresses` that the bot was seen from. */
+  readonly onProven?: ((address: string) => void) | undefined;
   /** One request to Discord without credentials, whose answer the edge breaker judges; rejections are its business. */
   readonly probeEdge: (signal: AbortSignal) => Promise<unknown>;
 }
@@ -35,7 +37,10 @@ export function watchEgress(options: EgressWatchOptions): void {
     if (signal.aborted) return step.lookInMs;
     proof = step.proof;
     telemetry.level("EgressMismatch", proof.state === "mismatched" ? 1 : 0);
-    if (step.news && proof.state === "proven") telemetry.event("egress.proven", { address: proof.address });
+    if (step.news && proof.state === "proven") {
+      telemetry.event("egress.proven", { address: proof.address });
+      options.onProven?.(proof.address);
+    }
     if (step.news && proof.state === "mismatched") {
       telemetry.event("egress.mismatch", { address: proof.address, expected: addresses.join(", ") });
     }

@@ -14,7 +14,7 @@ export interface ToldBan {
 
 /** What a task has in its item about its requests; tasks without the optional ones are of an older version. */
 export interface Traffic {
-  /** Its public address, as far as it knows. */
+  /** Its public address, as far as it knows: all that it may be, separated by commas. */
   readonly address: string | null;
   /** REST requests a second that it wants. */
   readonly demand: number;
@@ -122,9 +122,9 @@ export function createTrafficShare(parts: TrafficParts): TrafficShare {
 
   const neighbours = (live: readonly TrafficTask[], others: readonly TrafficTask[]): Neighbours => {
     const address = parts.address();
-    const near = others.filter(({ record }) => record.address === address);
+    const near = others.filter(({ record }) => mayShare(record.address, address));
     const alive = new Set(live.map((task) => task.id));
-    const place = live.filter(({ record }) => record.address === address).findIndex((task) => task.id === id);
+    const place = live.filter(({ record }) => mayShare(record.address, address)).findIndex((task) => task.id === id);
     const met = parts.own().ban !== undefined;
     const behind = new Set(live.slice(1 + live.findIndex((task) => task.id === id)).map((task) => task.id));
     const told = near.flatMap(({ id: task, record: { ban } }) =>
@@ -173,6 +173,12 @@ export function createTrafficShare(parts: TrafficParts): TrafficShare {
     },
   };
 }
+
+const mayShare = (one: string | null, other: string | null): boolean => {
+  if (one === null || other === null) return one === other;
+  const known = one.split(", ");
+  return other.split(", ").some((address) => known.includes(address));
+};
 
 const NO_BANS: Pick<Neighbours, "bans" | "lifted"> = { bans: [], lifted: false };
 

@@ -42,6 +42,8 @@ export interface Api {
   client(): RestClient;
   /** Until when the edge bans the address, ms since 1970; undefined while it does not. */
   bannedUntil(): number | undefined;
+  /** Of several addresses, the one that this process leaves by. */
+  seenFrom(address: string): void;
   /** What other tasks are told of the requests, and what they tell. */
   readonly requests: SharingParts["requests"];
   /** GET /gateway/bot. Rejects when there is no answer that a bot can go by. */
@@ -58,6 +60,7 @@ export function createApi(parts: ApiParts): Api {
 
   const address = proxy === undefined ? environment.EGRESS_ADDRESSES?.join(", ") : `the proxy ${proxyName(proxy)}`;
   const keptBan = address === undefined ? undefined : createKeptBan({ ...parts, address });
+  let ownAddress = address ?? null;
   let neighbours: Neighbours | undefined;
   let recalled: Promise<void> | undefined;
 
@@ -131,9 +134,12 @@ export function createApi(parts: ApiParts): Api {
       const { state, until } = client.status().edge;
       return state === "banned" && until !== null ? Date.parse(until) : undefined;
     },
+    seenFrom(seen) {
+      if (proxy === undefined) ownAddress = seen;
+    },
     requests: {
       perSecond: environment.REST_GLOBAL_PER_SECOND,
-      address: () => address ?? null,
+      address: () => ownAddress,
       own: () => client.traffic(),
       heed(told) {
         neighbours = told;

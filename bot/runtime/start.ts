@@ -152,6 +152,7 @@ function watchAddress({ environment, clock, telemetry, lifecycle, api }: StartPa
     telemetry,
     addresses: environment.EGRESS_ADDRESSES ?? [],
     signal: lifecycle.over,
+    onProven: api.seenFrom,
     askEcho: echo === undefined ? undefined : (signal) => askEcho(echo, signal),
     probeEdge: (signal) => api.client().request({ method: "GET", path: "/gateway", auth: false, signal }),
   });

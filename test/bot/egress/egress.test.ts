@@ -74,6 +74,7 @@ function watched(answers: (string | undefined | "hangs")[], addresses: readonly 
   const end = new AbortController();
   const asked: number[] = [];
   const probed: number[] = [];
+  const proven: string[] = [];
   watchEgress({
     clock,
     telemetry,
@@ -85,12 +86,13 @@ function watched(answers: (string | undefined | "hangs")[], addresses: readonly 
       if (answer !== "hangs") return Promise.resolve(answer);
       return new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
     },
+    onProven: (address) => void proven.push(address),
     probeEdge() {
       probed.push(clock.now());
       return Promise.reject(new Error("the edge is shut"));
     },
   });
-  return { clock, telemetry, end, asked, probed };
+  return { clock, telemetry, end, asked, probed, proven };
 }
 
 describe("watchEgress", () => {
@@ -103,7 +105,7 @@ describe("watchEgress", () => {
   });
 
   it("raises the level on a stranger's address, looks again each minute, and lowers it at home", async () => {
-    const { clock, telemetry, asked } = watched(["198.51.100.1", "198.51.100.1", undefined, "203.0.113.8"]);
+    const { clock, telemetry, asked, proven } = watched(["198.51.100.1", "198.51.100.1", undefined, "203.0.113.8"]);
     await clock.advance(2 * DOUBT_EVERY_MS);
     expect(telemetry.levels.get("EgressMismatch")).toBe(1);
     await clock.advance(DOUBT_EVERY_MS);
@@ -113,6 +115,7 @@ describe("watchEgress", () => {
       { name: "egress.mismatch", fields: { address: "198.51.100.1", expected: "203.0.113.7, 203.0.113.8" } },
       { name: "egress.proven", fields: { address: "203.0.113.8" } },
     ]);
+    expect(proven).toEqual(["203.0.113.8"]);
   });
 
   it("takes an echo that is down, or hangs, for no finding", async () => {

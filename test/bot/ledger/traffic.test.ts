@@ -177,6 +177,12 @@ describe("a task among others", () => {
     ["also when that one came later", [task("c", 3, { ban: BAN })], undefined, [10_000]],
     ["two have met it: the later one waits", [task("a", 1, { ban: BAN })], BAN, [20_000]],
     ["two have met it: the earlier one asks", [task("c", 3, { ban: BAN })], BAN, [Number.POSITIVE_INFINITY]],
+    [
+      "one of several that may be its own",
+      [task("c", 3, { ban: BAN, address: "203.0.113.8, 203.0.113.7" })],
+      undefined,
+      [10_000],
+    ],
     ["a rotated address starts clean", [task("a", 1, { ban: BAN, address: "203.0.113.8" })], undefined, []],
   ])("%s", (_, others, own, lateMs) => {
     expect(bans(others, own)?.bans).toEqual(lateMs.map((late) => ({ ban: BAN, lateMs: late })));
@@ -194,6 +200,17 @@ describe("a task among others", () => {
     expect(made.last()).toMatchObject({ lifted: true });
     made.share.heard(others(undefined));
     expect(made.last()).toMatchObject({ lifted: false });
+  });
+
+  it("is rid of a ban that turns out to be another NAT's", () => {
+    const made = sharer("b");
+    made.state.address = "203.0.113.7, 203.0.113.8";
+    const met = (address: string) => [task("a", 1, { ban: BAN, address }), task("b", 2)];
+    made.share.heard(met("203.0.113.7, 203.0.113.8"));
+    expect(made.last()?.bans).toHaveLength(1);
+    made.state.address = "203.0.113.8";
+    made.share.heard(met("203.0.113.7"));
+    expect(made.last()).toMatchObject({ bans: [], lifted: true });
   });
 
   it("knows when its item should tell of a ban, or of its end, at once", () => {
