@@ -17,7 +17,7 @@ const FROM = 2;
 const TO = 3;
 // Six servers lie on different shards of either set.
 const SERVERS = 6;
-const OPTIONS = { shards: FROM, guilds: SERVERS, maxConcurrency: 4, rate: 2 };
+const OPTIONS = { shards: FROM, guilds: SERVERS, maxConcurrency: 4, rate: 3 };
 
 const done = (bot: FaceBot): boolean => bot.events("reshard.step").some((line) => line["step"] === "done");
 
@@ -106,24 +106,31 @@ describe("another number of shards", () => {
     expect(world.discord.sessions().map(({ shardCount }) => shardCount)).toEqual(Array(TO).fill(TO));
   });
 
-  // Of four steps the two in which a successor finds least and most done.
-  for (const step of ["opening", "closing"]) {
-    promise(`goes on over a deploy while it is ${step}`, OPTIONS, async (world) => {
+  for (const steps of [
+    ["opening", "both"],
+    ["claiming", "closing"],
+  ]) {
+    promise(`goes on over deploys while it is ${steps.join(" and ")}`, OPTIONS, async (world) => {
       const table = await tables.create();
       const start = () => world.bot({ ...tables.environment, LEDGER: `dynamodb:${table}` });
-      const old = start();
-      await old.event("bot.ready");
+      const bots = [start()];
+      await bots[0]?.event("bot.ready");
       const messages = traffic(world);
       const move = reshard({ ...tables.environment, LEDGER: `dynamodb:${table}` }, "--to", "3", "--apply");
-      await old.event("reshard.step", (line) => line["step"] === step);
-      const next = start();
-      if (step !== "closing") await next.event("bot.waiting");
-      old.kill("SIGTERM");
-      expect(await old.ended).toBe(0);
+      for (const step of steps) {
+        const old = bots.at(-1);
+        await old?.event("reshard.step", (line) => line["step"] === step);
+        const next = start();
+        bots.push(next);
+        // Once the old set closes, a task may run the new one at once.
+        if (step !== "closing") await next.event("bot.waiting");
+        old?.kill("SIGTERM");
+        expect(await old?.ended).toBe(0);
+      }
       expect(await move).toMatchObject({ exitCode: 0 });
-      await next.event("bot.ready");
+      await bots.at(-1)?.event("bot.ready");
       await realMilliseconds(300);
-      await eachOnce(await messages.stop(), [old, next]);
+      await eachOnce(await messages.stop(), bots);
       expect(world.discord.counts.identifies).toBe(FROM + TO);
       const live = world.discord.sessions().filter(({ attached }) => attached);
       expect(live.map(({ shardCount }) => shardCount)).toEqual(Array(TO).fill(TO));
