@@ -7,6 +7,102 @@ import { clientCloses, type FaceBot, handler, promise, REMOTE_MEMBERS, say, TOKE
 
 const last = (bot: FaceBot): unknown => bot.lines.at(-1)?.["event"];
 
+// First, since these take longest.
+describe.concurrent("ON_FATAL=park", () => {
+  promise("stays alive, says what to do, and leaves Discord alone", {}, async ({ bot, discord }) => {
+    const child = bot({ ON_FATAL: "park", METRICS_INTERVAL_MS: "5000" });
+    await child.event("bot.ready");
+    discord.faults.gateway.close("all", 4014);
+    const fatal = await child.event("fatal");
+    const { dials } = discord.counts;
+    const { requests } = discord.counts.rest;
+    const seen = child.metrics().length;
+    await child.until("more metric lines", () => child.metrics().length >= seen + 4);
+    for (const line of child.metrics().slice(seen)) expect(line).toMatchObject({ Fatal: 1, Heartbeat: 1 });
+    expect(await child.get("/live")).toEqual({ status: 200, body: { live: true } });
+    expect((await child.get("/ready")).status).toBe(503);
+    expect((await child.get("/state")).body).toMatchObject({
+      phase: "parked",
+      fatal: { code: "4014", fix: fatal["fix"] },
+      metrics: { Fatal: 1 },
+    });
+    await expect(child.call("rest.request", { method: "GET", path: "/users/@me" })).rejects.toMatchObject({
+      kind: "stopped",
+    });
+    expect([discord.counts.dials, discord.counts.rest.requests]).toEqual([dials, requests]);
+    child.kill("SIGTERM");
+    expect(await child.ended).toBe(0);
+    expect(discord.counts.dials).toBe(dials);
+  });
+
+  promise(
+    "a token that is revoked while the bot runs parks it too",
+    { excused: ["identify.token"] },
+    async ({ bot, discord }) => {
+      const child = bot({ ON_FATAL: "park" });
+      await child.event("bot.ready");
+      discord.faults.gateway.revokeToken();
+      await child.event("fatal");
+      expect((await child.get("/state")).body).toMatchObject({
+        phase: "parked",
+        fatal: { fix: expect.stringContaining("DISCORD_TOKEN") },
+      });
+      const { dials } = discord.counts;
+      const seen = child.metrics().length;
+      await child.until("more metric lines", () => child.metrics().length >= seen + 10);
+      expect(discord.counts.dials).toBe(dials);
+    },
+  );
+
+  promise("REST's 401 is asked once more after a minute, then parks a running bot", {}, async ({ bot, discord }) => {
+    const child = bot({ ON_FATAL: "park" });
+    await child.event("bot.ready");
+    const live = discord.readyShards();
+    // Only REST refuses: the gateway has not noticed yet.
+    discord.faults.rest.serverErrors("any", { status: 401, durationMs: 86_400_000 });
+    await child.call("rest.request", { method: "GET", path: "/users/@me" }).catch(() => {});
+    expect(live).toEqual([0]);
+    const fatal = await child.event("fatal");
+    expect(fatal).toMatchObject({ code: "401" });
+    await discord.waitFor("gone");
+    expect((await child.get("/live")).status).toBe(200);
+  });
+
+  promise(
+    "a refusal that the ledger remembers parks without a dial or a request; other intents ask again",
+    {},
+    async (world) => {
+      const { bot, discord, home } = world;
+      const settings = { ON_FATAL: "park", LEDGER: `file:${home}` };
+      const first = bot(settings);
+      await first.event("bot.ready");
+      discord.faults.gateway.close("all", 4013);
+      await first.event("fatal");
+      await first.until("refusal.json", () => existsSync(path.join(home, "refusal.json")));
+      first.kill("SIGKILL");
+      await first.ended;
+      const before = { dials: discord.counts.dials, requests: discord.counts.rest.requests };
+
+      const second = bot(settings);
+      expect(await second.event("fatal")).toMatchObject({ code: "4013" });
+      expect((await second.get("/live")).status).toBe(200);
+      expect((await second.get("/state")).body).toMatchObject({
+        phase: "parked",
+        metrics: { Fatal: 1, Dials: 0, Requests: 0 },
+      });
+      const exiting = bot({ ...settings, ON_FATAL: "exit" });
+      expect(await exiting.ended).toBe(77);
+      expect([discord.counts.dials, discord.counts.rest.requests]).toEqual([before.dials, before.requests]);
+      second.kill("SIGTERM");
+      expect(await second.ended).toBe(0);
+
+      discord.faults.gateway.forgive();
+      const mended = bot({ ...settings, FACE_INTENTS: "513" });
+      await mended.event("bot.ready");
+    },
+  );
+});
+
 describe.concurrent("0: asked to stop", () => {
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     promise(
@@ -166,101 +262,6 @@ describe.concurrent("77: Discord refuses us", () => {
       const { fix } = await other.event("fatal", ({ code }) => code === "4014");
       expect(fix).toMatch(/GUILD_MEMBERS.*Privileged Gateway Intents/);
       expect(discord.counts.identifies).toBe(2);
-    },
-  );
-});
-
-describe.concurrent("ON_FATAL=park", () => {
-  promise("stays alive, says what to do, and leaves Discord alone", {}, async ({ bot, discord }) => {
-    const child = bot({ ON_FATAL: "park", METRICS_INTERVAL_MS: "5000" });
-    await child.event("bot.ready");
-    discord.faults.gateway.close("all", 4014);
-    const fatal = await child.event("fatal");
-    const { dials } = discord.counts;
-    const { requests } = discord.counts.rest;
-    const seen = child.metrics().length;
-    await child.until("more metric lines", () => child.metrics().length >= seen + 4);
-    for (const line of child.metrics().slice(seen)) expect(line).toMatchObject({ Fatal: 1, Heartbeat: 1 });
-    expect(await child.get("/live")).toEqual({ status: 200, body: { live: true } });
-    expect((await child.get("/ready")).status).toBe(503);
-    expect((await child.get("/state")).body).toMatchObject({
-      phase: "parked",
-      fatal: { code: "4014", fix: fatal["fix"] },
-      metrics: { Fatal: 1 },
-    });
-    await expect(child.call("rest.request", { method: "GET", path: "/users/@me" })).rejects.toMatchObject({
-      kind: "stopped",
-    });
-    expect([discord.counts.dials, discord.counts.rest.requests]).toEqual([dials, requests]);
-    child.kill("SIGTERM");
-    expect(await child.ended).toBe(0);
-    expect(discord.counts.dials).toBe(dials);
-  });
-
-  promise(
-    "a token that is revoked while the bot runs parks it too",
-    { excused: ["identify.token"] },
-    async ({ bot, discord }) => {
-      const child = bot({ ON_FATAL: "park" });
-      await child.event("bot.ready");
-      discord.faults.gateway.revokeToken();
-      await child.event("fatal");
-      expect((await child.get("/state")).body).toMatchObject({
-        phase: "parked",
-        fatal: { fix: expect.stringContaining("DISCORD_TOKEN") },
-      });
-      const { dials } = discord.counts;
-      const seen = child.metrics().length;
-      await child.until("more metric lines", () => child.metrics().length >= seen + 10);
-      expect(discord.counts.dials).toBe(dials);
-    },
-  );
-
-  promise("REST's 401 is asked once more after a minute, then parks a running bot", {}, async ({ bot, discord }) => {
-    const child = bot({ ON_FATAL: "park" });
-    await child.event("bot.ready");
-    const live = discord.readyShards();
-    // Only REST refuses: the gateway has not noticed yet.
-    discord.faults.rest.serverErrors("any", { status: 401, durationMs: 86_400_000 });
-    await child.call("rest.request", { method: "GET", path: "/users/@me" }).catch(() => {});
-    expect(live).toEqual([0]);
-    const fatal = await child.event("fatal");
-    expect(fatal).toMatchObject({ code: "401" });
-    await discord.waitFor("gone");
-    expect((await child.get("/live")).status).toBe(200);
-  });
-
-  promise(
-    "a refusal that the ledger remembers parks without a dial or a request; other intents ask again",
-    {},
-    async (world) => {
-      const { bot, discord, home } = world;
-      const settings = { ON_FATAL: "park", LEDGER: `file:${home}` };
-      const first = bot(settings);
-      await first.event("bot.ready");
-      discord.faults.gateway.close("all", 4013);
-      await first.event("fatal");
-      await first.until("refusal.json", () => existsSync(path.join(home, "refusal.json")));
-      first.kill("SIGKILL");
-      await first.ended;
-      const before = { dials: discord.counts.dials, requests: discord.counts.rest.requests };
-
-      const second = bot(settings);
-      expect(await second.event("fatal")).toMatchObject({ code: "4013" });
-      expect((await second.get("/live")).status).toBe(200);
-      expect((await second.get("/state")).body).toMatchObject({
-        phase: "parked",
-        metrics: { Fatal: 1, Dials: 0, Requests: 0 },
-      });
-      const exiting = bot({ ...settings, ON_FATAL: "exit" });
-      expect(await exiting.ended).toBe(77);
-      expect([discord.counts.dials, discord.counts.rest.requests]).toEqual([before.dials, before.requests]);
-      second.kill("SIGTERM");
-      expect(await second.ended).toBe(0);
-
-      discord.faults.gateway.forgive();
-      const mended = bot({ ...settings, FACE_INTENTS: "513" });
-      await mended.event("bot.ready");
     },
   );
 });

@@ -14,6 +14,7 @@ import {
   type Line,
   promise,
   say,
+  soon,
   TOKEN,
   timesHandled,
   UNHURRIED,
@@ -22,11 +23,12 @@ import {
 
 const FOUR = { shards: 4, maxConcurrency: 4 };
 
+const isStored = (home: string): boolean => existsSync(path.join(home, "sessions.json"));
 const stored = (home: string): Line[] => JSON.parse(readFileSync(path.join(home, "sessions.json"), "utf8"));
 
 /** Every shard's sequence in the file is what Discord gave out last. */
 const checkpointed = ({ home, discord }: World): boolean =>
-  existsSync(path.join(home, "sessions.json")) &&
+  isStored(home) &&
   discord
     .sessions()
     .every(({ shard, sequence }) =>
@@ -71,6 +73,60 @@ async function resumeAll(world: World, before: FaceBot): Promise<FaceBot> {
 }
 
 describe.concurrent("LEDGER=file:", () => {
+  // First, since these take longest.
+  for (const ledger of ["dynamodb", "file"]) {
+    promise(
+      `an event that kills the process at once does so twice, and takes no other with it, LEDGER=${ledger}`,
+      { ...FOUR, ...UNHURRIED },
+      async ({ bot, discord, home }) => {
+        const tables = ledger === "dynamodb" ? await startTables() : undefined;
+        try {
+          const LEDGER = tables === undefined ? `file:${home}` : `dynamodb:${await tables.create()}`;
+          const settings = { LEDGER, ...tables?.environment };
+          // A session that is sure to be in the ledger.
+          const before = bot(settings);
+          await before.event("bot.ready");
+          before.kill("SIGTERM");
+          await before.ended;
+          const first = bot(settings);
+          await first.event("bot.ready");
+          const killer = say(discord, "kill");
+          expect(await first.ended).toBe("SIGKILL");
+          const gap = [0, 1, 2, 3].flatMap((shard) => [say(discord, "gap 1", shard), say(discord, "gap 2", shard)]);
+          const second = bot(settings);
+          expect(await second.ended).toBe("SIGKILL");
+          const third = bot(settings);
+          await third.until("the end of the gap", () => gap.every((id) => timesHandled([second, third], id) > 0));
+          expect(await third.event("dispatch.poison")).toMatchObject({ shard: 0, type: "MESSAGE_CREATE", deaths: 2 });
+          await handler(third, "handled", say(discord, "live"));
+          expect(gap.map((id) => timesHandled([second, third], id))).toEqual(gap.map(() => 1));
+          expect(timesHandled([first, second, third], killer)).toBe(0);
+          expect(third.events("dispatch.poison")).toHaveLength(1);
+          expect(discord.counts.identifies).toBe(4);
+        } finally {
+          tables?.close();
+        }
+      },
+    );
+  }
+
+  promise("a third start within ten minutes holds its IDENTIFY back for 30 s", {}, async ({ bot, discord, home }) => {
+    for (let start = 0; start < 2; start++) {
+      const child = bot({ LEDGER: `file:${home}` });
+      await child.event("bot.ready");
+      child.kill("SIGINT");
+      await child.ended;
+    }
+    const third = bot({ LEDGER: `file:${home}` });
+    const started = await third.event("bot.started");
+    const spent = await third.event("identify.spent");
+    expect(Date.parse(String(spent["time"])) - Date.parse(String(started["time"]))).toBeGreaterThanOrEqual(30_000);
+    const told = third.lines.find(({ msg }) => String(msg).startsWith("started too often"));
+    expect(Date.parse(String(told?.["until"]))).toBeLessThanOrEqual(Date.parse(String(spent["time"])));
+    expect((await third.get("/live")).status).toBe(200);
+    expect(discord.counts.identifies).toBeLessThanOrEqual(3);
+  });
+
   promise(
     "SIGTERM keeps sessions in the promised shape; the next process resumes them",
     { ...FOUR, ...UNHURRIED },
@@ -126,7 +182,7 @@ describe.concurrent("LEDGER=file:", () => {
       const { bot, discord, home } = world;
       const first = bot({ LEDGER: `file:${home}` });
       const ready = Date.parse(String((await first.event("bot.ready"))["time"]));
-      await expect.poll(() => stored(home).length, { timeout: 20_000 }).toBe(1);
+      await soon("a session in the file", () => isStored(home) && stored(home).length === 1);
       // Taken in the same turn as READY, not at the next checkpoint 5 s on.
       expect(Number(stored(home)[0]?.["writtenAt"]) - ready).toBeLessThan(1_000);
       first.kill("SIGKILL");
@@ -265,59 +321,6 @@ describe.concurrent("LEDGER=file:", () => {
     expect(discord.counts.identifies).toBe(1);
   });
 
-  for (const ledger of ["file", "dynamodb"]) {
-    promise(
-      `an event that kills the process at once does so twice, and takes no other with it, LEDGER=${ledger}`,
-      { ...FOUR, ...UNHURRIED },
-      async ({ bot, discord, home }) => {
-        const tables = ledger === "dynamodb" ? await startTables() : undefined;
-        try {
-          const LEDGER = tables === undefined ? `file:${home}` : `dynamodb:${await tables.create()}`;
-          const settings = { LEDGER, ...tables?.environment };
-          // A session that is sure to be in the ledger.
-          const before = bot(settings);
-          await before.event("bot.ready");
-          before.kill("SIGTERM");
-          await before.ended;
-          const first = bot(settings);
-          await first.event("bot.ready");
-          const killer = say(discord, "kill");
-          expect(await first.ended).toBe("SIGKILL");
-          const gap = [0, 1, 2, 3].flatMap((shard) => [say(discord, "gap 1", shard), say(discord, "gap 2", shard)]);
-          const second = bot(settings);
-          expect(await second.ended).toBe("SIGKILL");
-          const third = bot(settings);
-          await third.until("the end of the gap", () => gap.every((id) => timesHandled([second, third], id) > 0));
-          expect(await third.event("dispatch.poison")).toMatchObject({ shard: 0, type: "MESSAGE_CREATE", deaths: 2 });
-          await handler(third, "handled", say(discord, "live"));
-          expect(gap.map((id) => timesHandled([second, third], id))).toEqual(gap.map(() => 1));
-          expect(timesHandled([first, second, third], killer)).toBe(0);
-          expect(third.events("dispatch.poison")).toHaveLength(1);
-          expect(discord.counts.identifies).toBe(4);
-        } finally {
-          tables?.close();
-        }
-      },
-    );
-  }
-
-  promise("a third start within ten minutes holds its IDENTIFY back for 30 s", {}, async ({ bot, discord, home }) => {
-    for (let start = 0; start < 2; start++) {
-      const child = bot({ LEDGER: `file:${home}` });
-      await child.event("bot.ready");
-      child.kill("SIGINT");
-      await child.ended;
-    }
-    const third = bot({ LEDGER: `file:${home}` });
-    const started = await third.event("bot.started");
-    const spent = await third.event("identify.spent");
-    expect(Date.parse(String(spent["time"])) - Date.parse(String(started["time"]))).toBeGreaterThanOrEqual(30_000);
-    const told = third.lines.find(({ msg }) => String(msg).startsWith("started too often"));
-    expect(Date.parse(String(told?.["until"]))).toBeLessThanOrEqual(Date.parse(String(spent["time"])));
-    expect((await third.get("/live")).status).toBe(200);
-    expect(discord.counts.identifies).toBeLessThanOrEqual(3);
-  });
-
   promise(
     "sessions of another token, intents or shard count are not tried",
     { shards: 2, maxConcurrency: 2 },
@@ -363,10 +366,7 @@ describe.concurrent("LEDGER=file:", () => {
       const directory = path.join(home, "ledger");
       const child = bot({ LEDGER: `file:${directory}` });
       await child.event("bot.ready");
-      await child.until(
-        "a checkpoint",
-        () => child.metrics().length > 0 && existsSync(path.join(directory, "sessions.json")),
-      );
+      await child.until("a checkpoint", () => child.metrics().length > 0 && isStored(directory));
       // A directory in the file's place fails the replacement for every user, root too.
       rmSync(path.join(directory, "sessions.json"));
       mkdirSync(path.join(directory, "sessions.json"));

@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { setTimeout as realMilliseconds } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { type Clock, systemClock } from "../../bot/clock.ts";
 import { EVENTS, type LogEvent } from "../../shared/events.ts";
@@ -162,6 +163,15 @@ export function say(discord: SimulatedDiscord, content: string, shard = 0): stri
 /** The message's handler has come that far. */
 export async function handler(bot: FaceBot, kind: "handling" | "handled" | "aborted", id: string): Promise<void> {
   await bot.until(`${kind} ${id}`, () => bot.told.some((told) => told.kind === kind && told.id === id));
+}
+
+/** Looks again and again until it is so, for what nothing tells by itself. */
+export async function soon(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
+  const hung = AbortSignal.timeout(HANG_MS);
+  while (!(await isSo())) {
+    if (hung.aborted) throw new Error(`never came: ${what}`);
+    await realMilliseconds(50);
+  }
 }
 
 /** How clients closed, by code; a connection that just ended, as when a slow dial is given up, is left out. */

@@ -55,7 +55,7 @@ async function eachOnce(ids: readonly string[], bots: readonly FaceBot[]): Promi
   expect(times().filter((count) => count !== 1)).toEqual([]);
 }
 
-describe("a deploy", () => {
+describe.concurrent("a deploy", () => {
   promise(
     "hands every shard on at once, with no IDENTIFY spent and nothing lost or doubled",
     OPTIONS,
@@ -84,7 +84,7 @@ describe("a deploy", () => {
   );
 });
 
-describe("a handler that runs across a deploy", () => {
+describe.concurrent("a handler that runs across a deploy", () => {
   promise("finishes in the old task, and the new one drops the event and goes on behind it", OPTIONS, async (world) => {
     const start = await onTable(world);
     const old = start({ DRAIN_MS: "100000" });
@@ -125,7 +125,7 @@ describe("a handler that runs across a deploy", () => {
   });
 });
 
-describe("a crash", () => {
+describe.concurrent("a crash", () => {
   promise("is noticed within a lease, and its sessions are resumed", OPTIONS, async (world) => {
     const start = await onTable(world);
     const old = start();

@@ -12,7 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => tables.close());
 
-describe("a new task", () => {
+describe.concurrent("a new task", () => {
   const rows: readonly (readonly [
     what: string,
     given: Readonly<Record<string, string>>,
@@ -57,7 +57,7 @@ describe("a new task", () => {
   }
 });
 
-describe("a ledger of files", () => {
+describe.concurrent("a ledger of files", () => {
   promise(
     "is kept from another application's token, and is its own application's again",
     {},

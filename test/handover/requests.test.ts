@@ -2,7 +2,7 @@
 
 import { describe, expect } from "vitest";
 import { startTables } from "../bot/ledger/table.ts";
-import { type FaceBot, promise, type World } from "../face/world.ts";
+import { type FaceBot, promise, soon, type World } from "../face/world.ts";
 
 const OPTIONS = { shards: 2, maxConcurrency: 2, rate: 3 };
 /** Discord's own (topics/rate-limits#global-rate-limit). */
@@ -24,7 +24,7 @@ async function two(world: World, body: (bots: readonly [FaceBot, FaceBot]) => Pr
     await first.event("bot.ready");
     const second = start();
     await second.event("lease.taken");
-    await soon(world, async () => {
+    await soon("shares of the limit", async () => {
       const shares = await Promise.all([first, second].map(perSecond));
       return shares.every((share) => share > 1) && shares.reduce((sum, share) => sum + share, 0) === LIMIT;
     });
@@ -42,15 +42,10 @@ const perSecond = async (bot: FaceBot): Promise<number> => Number((await state(b
 const isBanned = async (bot: FaceBot): Promise<boolean> =>
   Object((await state(bot, "edge"))["rest"]).state === "banned";
 
-/** Asks until it is so; the world itself ends a wait that hangs. */
-async function soon({ clock }: World, isSo: () => Promise<boolean>): Promise<void> {
-  while (!(await isSo())) await clock.sleep(200);
-}
-
 const lookUp = (bot: FaceBot, number: number): Promise<unknown> =>
   bot.call("rest.request", { method: "GET", path: "/users/@me", query: { number } });
 
-describe("requests of two tasks", () => {
+describe.concurrent("requests of two tasks", () => {
   promise("keep the bot's limit together, and who wants more gets more", OPTIONS, (world) =>
     two(world, async ([first, second]) => {
       const flood = (bot: FaceBot, count: number): Promise<unknown> =>
@@ -58,7 +53,7 @@ describe("requests of two tasks", () => {
       await Promise.all([flood(first, 150), flood(second, 150)]);
       expect(world.discord.counts.rest.limited).toMatchObject({ global: 0, user: 0 });
       const alone = flood(second, 600);
-      await soon(world, async () => (await perSecond(second)) > LIMIT * 0.8);
+      await soon("nearly all of the limit", async () => (await perSecond(second)) > LIMIT * 0.8);
       await alone;
       expect(world.discord.counts.rest.limited).toMatchObject({ global: 0, user: 0 });
     }),
@@ -69,24 +64,24 @@ describe("requests of two tasks", () => {
       const { faults, counts } = world.discord;
       const lift = faults.rest.banEdge({ shape: "text-1015", retryAfterSeconds: 20 });
       const met = lookUp(second, 1);
-      await soon(world, () => isBanned(second));
-      await soon(world, () => isBanned(first));
+      await soon("the ban", () => isBanned(second));
+      await soon("word of the ban", () => isBanned(first));
       await expect(
         first.call("rest.request", { method: "GET", path: "/users/@me", deadlineMs: 1_000 }),
       ).rejects.toMatchObject({ kind: "edgeBanned" });
       expect(counts.edgeHits).toBe(1);
       lift();
       await met;
-      await soon(world, async () => !(await isBanned(first)));
+      await soon("word of its end", async () => !(await isBanned(first)));
       await lookUp(first, 2);
       expect(counts.edgeHits).toBe(1);
     }),
   );
 });
 
-describe("a ban of the address", () => {
+describe.concurrent("a ban of the address", () => {
   // The simulated edge knows one address; a bot that has moved to another may ask at once, which is a hit all the same.
-  const MOVED = { rate: 3, excused: ["rest.edge"] } as const;
+  const MOVED = { rate: 6, excused: ["rest.edge"] } as const;
 
   promise("is remembered over a crash, and asked about once by the next process", MOVED, async (world) => {
     const { faults, counts } = world.discord;

@@ -26,7 +26,7 @@ async function tabled(
   }
 }
 
-describe("several tasks", () => {
+describe.concurrent("several tasks", () => {
   promise("share the shards evenly without an IDENTIFY, and a third steps in for one that leaves", OPTIONS, (world) =>
     tabled(world, { TASKS: "2" }, async (start) => {
       const first = start();
@@ -51,7 +51,7 @@ describe("several tasks", () => {
   );
 });
 
-describe("a ledger out of reach", () => {
+describe.concurrent("a ledger out of reach", () => {
   promise(
     "is lived through by a task that holds: events go on, and nothing is lost when it is back",
     OPTIONS,

@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { expect, it } from "vitest";
+import { soon } from "../face/world.ts";
 
 const MAIN = path.join(import.meta.dirname, "main.ts");
 
@@ -15,7 +16,7 @@ const isAlive = (pid: number): boolean => {
   }
 };
 
-it.each(["SIGINT", "SIGTERM"] as const)("leaves no bot behind after %s", async (signal) => {
+it.concurrent.each(["SIGINT", "SIGTERM"] as const)("leaves no bot behind after %s", async (signal) => {
   const child = spawn(process.execPath, [MAIN, "--drill", "deploy"], { stdio: ["ignore", "pipe", "inherit"] });
   const bots: number[] = [];
   const ended = new Promise<number | null>((resolve) => child.on("close", resolve));
@@ -28,5 +29,5 @@ it.each(["SIGINT", "SIGTERM"] as const)("leaves no bot behind after %s", async (
   child.kill(signal);
   expect(await ended).toBe(130);
   // A killed process is gone once its parent, or init after that, has taken its exit status.
-  await expect.poll(() => bots.filter(isAlive), { timeout: 20_000 }).toEqual([]);
+  await soon("an end of both bots", () => !bots.some(isAlive));
 });
