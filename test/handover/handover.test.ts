@@ -3,7 +3,8 @@
 import { setTimeout as realMilliseconds } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect } from "vitest";
 import { startTables, type Tables } from "../bot/ledger/table.ts";
-import { type FaceBot, handledBy, handler, promise, say, timesHandled, type World } from "../face/world.ts";
+import { type FaceBot, handler, promise, say, timesHandled, type World } from "../face/world.ts";
+import { eachOnce, traffic } from "./traffic.ts";
 
 let tables: Tables;
 beforeAll(async () => {
@@ -22,37 +23,21 @@ async function onTable({ bot }: World): Promise<Started> {
   return (environment = {}) => bot({ ...tables.environment, LEDGER: `dynamodb:${table}`, ...environment });
 }
 
-/** Someone writes on every shard in turn until told to stop; gives the messages' ids. */
-function traffic({ discord }: World, everyMs = 20): { stop(): Promise<readonly string[]> } {
-  const ids: string[] = [];
-  let over = false;
-  const run = (async () => {
-    for (let count = 0; !over; count++) {
-      ids.push(say(discord, `message ${count}`, count % SHARDS));
-      await realMilliseconds(everyMs);
-    }
-  })();
-  return {
-    async stop() {
-      over = true;
-      await run;
-      return ids;
-    },
-  };
-}
-
 const identifies = ({ discord }: World): number => discord.counts.identifies;
 const took = (bot: FaceBot): number => bot.events("lease.taken").length;
 
-/** Every message was handled, once, by one of these. */
-async function eachOnce(ids: readonly string[], bots: readonly FaceBot[]): Promise<void> {
-  const last = bots.at(-1);
-  const times = (): readonly number[] => {
-    const handled = handledBy(bots);
-    return ids.map((id) => handled.get(id) ?? 0);
-  };
-  await last?.until("every message handled", () => times().every((count) => count > 0));
-  expect(times().filter((count) => count !== 1)).toEqual([]);
+/** An old task whose handler still runs while it stops, and the new one that has its shards. */
+async function holding(world: World, drainMs: number): Promise<Record<"old" | "next", FaceBot> & { long: string }> {
+  const start = await onTable(world);
+  const old = start({ DRAIN_MS: String(drainMs) });
+  await old.event("bot.ready");
+  const long = say(world.discord, "hold");
+  await handler(old, "handling", long);
+  const next = start();
+  await next.event("bot.waiting");
+  old.kill("SIGTERM");
+  await next.event("bot.ready");
+  return { old, next, long };
 }
 
 describe.concurrent("a deploy", () => {
@@ -64,7 +49,7 @@ describe.concurrent("a deploy", () => {
       const old = start();
       await old.event("bot.ready");
       expect(identifies(world)).toBe(SHARDS);
-      const messages = traffic(world);
+      const messages = traffic(world, SHARDS, 20);
       const next = start();
       // It has passed preflight, is alive to its orchestrator, and takes nothing while the old one runs.
       expect(await next.event("bot.waiting")).toMatchObject({ ahead: 1 });
@@ -86,15 +71,7 @@ describe.concurrent("a deploy", () => {
 
 describe.concurrent("a handler that runs across a deploy", () => {
   promise("finishes in the old task, and the new one drops the event and goes on behind it", OPTIONS, async (world) => {
-    const start = await onTable(world);
-    const old = start({ DRAIN_MS: "100000" });
-    await old.event("bot.ready");
-    const long = say(world.discord, "hold");
-    await handler(old, "handling", long);
-    const next = start();
-    await next.event("bot.waiting");
-    old.kill("SIGTERM");
-    await next.event("bot.ready");
+    const { old, next, long } = await holding(world, 100_000);
     // In the same channel, and so behind it; in another one nothing waits.
     const behind = say(world.discord, "behind");
     const beside = say(world.discord, "beside", 1);
@@ -108,15 +85,7 @@ describe.concurrent("a handler that runs across a deploy", () => {
   });
 
   promise("is run again by the new task when the drain ends before it does", OPTIONS, async (world) => {
-    const start = await onTable(world);
-    const old = start({ DRAIN_MS: "3000" });
-    await old.event("bot.ready");
-    const long = say(world.discord, "hold");
-    await handler(old, "handling", long);
-    const next = start();
-    await next.event("bot.waiting");
-    old.kill("SIGTERM");
-    await next.event("bot.ready");
+    const { old, next, long } = await holding(world, 3_000);
     expect(await old.ended).toBe(0);
     expect(timesHandled([old], long)).toBe(0);
     await handler(next, "handling", long);
@@ -138,7 +107,7 @@ describe.concurrent("a crash", () => {
     await world.clock.sleep(11_000);
     old.kill("SIGKILL");
     expect(await old.ended).toBe("SIGKILL");
-    const messages = traffic(world);
+    const messages = traffic(world, SHARDS, 20);
     await next.event("bot.ready");
     const ids = await messages.stop();
     await eachOnce([before, ...ids], [old, next]);

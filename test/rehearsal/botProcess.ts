@@ -1,8 +1,9 @@
 // The bot as a child process: started as its container would be, its stdout read line by line, never left behind.
 
-import { spawn } from "node:child_process";
+import { type ChildProcessByStdio, spawn } from "node:child_process";
 import path from "node:path";
 import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
 import type { Clock } from "../../bot/clock.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "../..");
@@ -37,22 +38,17 @@ export interface BotProcess {
 
 const LONGEST_COMPLAINT = 10_000;
 
-/** Starts the bot somewhere: as a child process here, or in a container. */
-export type Launch = (options: BotProcessOptions) => BotProcess;
-
-export const startBot: Launch = ({ clock, environment, stopTimeoutMs, onLine }) => {
-  const child = spawn(process.execPath, ["bot/main.ts"], {
-    cwd: ROOT,
-    env: { ...environment },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  const over = atTheEnd(() => child.kill("SIGKILL"));
+/** Reads what a process says until it is gone; then calls `over`. */
+export function follow(
+  child: ChildProcessByStdio<null, Readable, Readable>,
+  over: () => void,
+  onLine: (line: string) => void,
+): Pick<BotProcess, "ended" | "complaints"> {
   let complaints = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     complaints = (complaints + text).slice(-LONGEST_COMPLAINT);
   });
   createInterface({ input: child.stdout, crlfDelay: Number.POSITIVE_INFINITY }).on("line", onLine);
-
   const ended = new Promise<number | NodeJS.Signals>((resolve) => {
     child.on("error", (error) => {
       complaints += String(error);
@@ -65,11 +61,27 @@ export const startBot: Launch = ({ clock, environment, stopTimeoutMs, onLine }) 
       resolve(code ?? signal ?? -1);
     });
   });
+  return { ended, complaints: () => complaints };
+}
 
+/** Starts the bot somewhere: as a child process here, or in a container. */
+export type Launch = (options: BotProcessOptions) => BotProcess;
+
+export const startBot: Launch = ({ clock, environment, stopTimeoutMs, onLine }) => {
+  const child = spawn(process.execPath, ["bot/main.ts"], {
+    cwd: ROOT,
+    env: { ...environment },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const { ended, complaints } = follow(
+    child,
+    atTheEnd(() => child.kill("SIGKILL")),
+    onLine,
+  );
   return {
     pid: child.pid ?? -1,
     ended,
-    complaints: () => complaints,
+    complaints,
     signal: (signal) => {
       child.kill(signal);
     },

@@ -40,6 +40,28 @@ async function killed({ clock }: Pair, run: Run): Promise<void> {
   await clock.advance(11_000);
 }
 
+/** Killed while the model has not answered. */
+async function killedAsking(it: Pair): Promise<{ readonly run: Run; readonly dying: ReturnType<Run["write"]> }> {
+  const run = await it.start();
+  it.provider.fail({ kind: "hang" }, 1);
+  const dying = run.write("why?");
+  dying.done.catch(() => {});
+  await until(() => it.provider.requests.length === 1);
+  await killed(it, run);
+  return { run, dying };
+}
+
+/** Killed while it could not send a part of the answer, from that one of its messages on. */
+async function killedSending(it: Pair, from: number): Promise<string> {
+  const run = await it.start();
+  let sent = 0;
+  run.refuse(({ path }) => path.endsWith("/messages") && ++sent >= from, new Error("the process died"));
+  const { id, done } = run.write("why?");
+  await done;
+  await killed(it, run);
+  return id;
+}
+
 describe("a crowd's questions", () => {
   it("share one lease, written once for all that come together", async () => {
     const bench = chatBench();
@@ -90,12 +112,7 @@ describe("an event that comes twice", () => {
 describe("a successor", () => {
   it("sends the stored answer from where it stopped, and asks nobody", async () => {
     const it = await pair();
-    const run = await it.start();
-    let sent = 0;
-    run.refuse(({ path }) => path.endsWith("/messages") && ++sent > 1, new Error("the process died"));
-    const { id, done } = run.write("why?");
-    await done;
-    await killed(it, run);
+    const id = await killedSending(it, 2);
     const next = await it.start();
     await next.write({ id, content: "why?" }).done;
     expect(next.replies().map(({ nonce }) => nonce)).toEqual([`${id}.1`, `${id}.2`]);
@@ -107,12 +124,7 @@ describe("a successor", () => {
 
   it("asks again where the model had not answered", async () => {
     const it = await pair();
-    const run = await it.start();
-    it.provider.fail({ kind: "hang" }, 1);
-    const dying = run.write("why?");
-    dying.done.catch(() => {});
-    await until(() => it.provider.requests.length === 1);
-    await killed(it, run);
+    const { run, dying } = await killedAsking(it);
     await expect(dying.done).rejects.toThrow("the run is over");
     expect(run.replies()).toEqual([]);
     const next = await it.start();
@@ -142,12 +154,7 @@ describe("a successor", () => {
 
   it("is one of several", async () => {
     const it = await pair();
-    const run = await it.start();
-    it.provider.fail({ kind: "hang" }, 1);
-    const dying = run.write("why?");
-    dying.done.catch(() => {});
-    await until(() => it.provider.requests.length === 1);
-    await killed(it, run);
+    const { dying } = await killedAsking(it);
     const heirs = [await it.start(), await it.start()];
     await Promise.all(heirs.map((heir) => heir.write({ id: dying.id, content: "why?" }).done));
     expect(it.provider.requests).toHaveLength(2);
@@ -156,11 +163,7 @@ describe("a successor", () => {
 
   it("leaves an answer that is too old for the nonce to tell whether it was sent", async () => {
     const it = await pair();
-    const run = await it.start();
-    run.refuse(({ path }) => path.endsWith("/messages"), new Error("the process died"));
-    const { id, done } = run.write("why?");
-    await done;
-    await killed(it, run);
+    const id = await killedSending(it, 1);
     await it.clock.advance(120_000);
     const next = await it.start();
     await next.write({ id, content: "why?" }).done;

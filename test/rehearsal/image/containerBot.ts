@@ -2,8 +2,7 @@
 
 import { spawn, spawnSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { createInterface } from "node:readline";
-import { atTheEnd, type Launch } from "../botProcess.ts";
+import { atTheEnd, follow, type Launch } from "../botProcess.ts";
 import type { Container } from "../container.ts";
 import { docker } from "./docker.ts";
 
@@ -31,22 +30,11 @@ export function containerLaunch(image: string, container: Container, name = `reh
       child.kill("SIGKILL");
       spawnSync("docker", ["rm", "--force", name], { stdio: "ignore" });
     });
-    let complaints = "";
-    child.stderr.setEncoding("utf8").on("data", (text: string) => {
-      complaints = (complaints + text).slice(-10_000);
-    });
-    createInterface({ input: child.stdout, crlfDelay: Number.POSITIVE_INFINITY }).on("line", onLine);
-    const ended = new Promise<number | NodeJS.Signals>((resolve) => {
-      child.on("error", () => resolve(-1));
-      child.on("close", (code, signal) => {
-        over();
-        resolve(code ?? signal ?? -1);
-      });
-    });
+    const { ended, complaints } = follow(child, over, onLine);
     return {
       pid: child.pid ?? -1,
       ended,
-      complaints: () => complaints,
+      complaints,
       signal: (signal) => void docker("kill", "--signal", signal, name),
       async stop() {
         // With the image's own stop signal; no clock runs fast for the engine.
