@@ -38,6 +38,8 @@ export interface IdentifyBudget {
   free(): number;
   /** One is sent. */
   spend(): void;
+  /** One that was to be sent was not. */
+  giveBack(): void;
   /** Other processes spend of the same budget, and say that no more than so many are left. */
   atMost(left: number): void;
   /** null before the first answer. */
@@ -54,6 +56,7 @@ const LEAST_RESET_MS = 5_000;
 export function identifyBudget({ shardCount, reserve, override }: BudgetOptions): IdentifyBudget {
   let known: { readonly total: number; readonly resetAt: number; readonly maxConcurrency: number } | undefined;
   let readAt = 0;
+  // Below 0 when an answer comes that leaves no room for a turn already given.
   let left = 0;
 
   const kept = (total: number): number =>
@@ -69,11 +72,14 @@ export function identifyBudget({ shardCount, reserve, override }: BudgetOptions)
     isStale: (now) => known === undefined || now - readAt >= FRESH_MS || now >= known.resetAt,
     free: () => (known === undefined ? 0 : Math.max(0, left - kept(known.total))),
     spend() {
-      left = Math.max(0, left - 1);
+      left -= 1;
+    },
+    giveBack() {
+      left += 1;
     },
     atMost(others) {
       left = Math.min(left, others);
     },
-    state: () => (known === undefined ? null : { ...known, left, reserve: kept(known.total) }),
+    state: () => (known === undefined ? null : { ...known, left: Math.max(0, left), reserve: kept(known.total) }),
   };
 }

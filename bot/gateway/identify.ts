@@ -41,6 +41,8 @@ export interface IdentifyQueue {
   /** The shard's last IDENTIFY was answered, or its connection has ended: Discord has counted it by now. */
   answered(shard: number, now: number): void;
   inform(info: GatewayInfo, now: number): void;
+  /** The shard's turn came to nothing: its IDENTIFY was not sent. */
+  notSent(shard: number): void;
   /** The shard's turn came to nothing: the processes together have only so many IDENTIFYs left. */
   spentTogether(shard: number, left: number): void;
   /** Nothing goes on until then, because REST is banned; undefined lifts it. */
@@ -174,6 +176,12 @@ export function identifyQueue(
     },
     inform(info, now) {
       budget.inform(info, now, [...sent.values()].filter(({ isAnswered }) => !isAnswered).length);
+    },
+    notSent(shard) {
+      const last = sent.get(shard);
+      if (last === undefined || last.isAnswered) return;
+      sent.delete(shard);
+      budget.giveBack();
     },
     spentTogether(shard, left) {
       sent.delete(shard);

@@ -57,6 +57,11 @@ export function identifySpending({ clock, telemetry, shards, permit, queue, tick
   const ask = async (id: number, permitted: IdentifyPermit): Promise<void> => {
     const generation = shards.get(id)?.state().generation;
     const budget = queue().budget();
+    /** The connection would wait in vain; its shard asks for another turn. */
+    const leave = (reason: string): void => {
+      if (generation !== undefined) shards.get(id)?.input({ kind: "broken", generation, reason });
+      tick();
+    };
     asking += 1;
     const known = budget && {
       left: budget.left + asking,
@@ -68,16 +73,13 @@ export function identifySpending({ clock, telemetry, shards, permit, queue, tick
       if (answer !== "granted") {
         queue().spentTogether(id, answer.left);
         telemetry.level("IdentifiesRemaining", answer.left);
-        // Its connection would wait in vain; the queue tells it how long.
-        const reason = "all processes together have spent the budget";
-        if (generation !== undefined) shards.get(id)?.input({ kind: "broken", generation, reason });
-        tick();
+        leave("all processes together have spent the budget");
         return;
       }
     } catch (error) {
-      // The shard's own deadline lets it ask again.
       telemetry.log("warn", `shard ${id}: no leave to IDENTIFY`, { shard: id, error: String(error) });
-      queue().answered(id, clock.now());
+      queue().notSent(id);
+      leave("no leave to IDENTIFY");
       return;
     } finally {
       asking -= 1;

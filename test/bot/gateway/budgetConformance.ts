@@ -57,6 +57,18 @@ export function budgetConformance(name: string, create: (options: BudgetOptions)
       expect(budget.state()?.left).toBe(0);
     });
 
+    it("has again what was not sent after all, and no more", () => {
+      const budget = budgetOf(1, { reserve: 0 });
+      budget.inform({ ...INFO, remaining: 2 }, 0, 0);
+      budget.spend();
+      budget.giveBack();
+      expect(budget.free()).toBe(2);
+      budget.inform({ ...INFO, remaining: 0 }, 0, 0);
+      budget.spend();
+      budget.giveBack();
+      expect(budget.free()).toBe(0);
+    });
+
     it("believes others who say that less is left, until the next answer", () => {
       const budget = budgetOf(1, { reserve: 10 });
       budget.inform({ ...INFO, remaining: 100 }, 0, 0);

@@ -13,6 +13,25 @@ export function identifyConformance(name: string, create: (options: IdentifyOpti
     create({ shardCount, reserve: undefined, override: false, holdUntil: 0, ...options });
 
   describe(`${name} as an identify queue`, () => {
+    it("gives the key and the budget of a turn that came to nothing to the next", () => {
+      const queue = queueOf(2, { reserve: 0 });
+      queue.inform(info({ maxConcurrency: 1, remaining: 1 }), 0);
+      const turnOf = (shard: number, now: number): readonly number[] => {
+        queue.ask(shard);
+        queue.step(now);
+        queue.ready(shard);
+        return queue.step(now).send;
+      };
+      expect(turnOf(0, 0)).toEqual([0]);
+      expect(turnOf(1, 20_000)).toEqual([]);
+      queue.notSent(0);
+      expect(queue.budget()?.left).toBe(1);
+      expect(turnOf(1, 20_001)).toEqual([1]);
+      queue.answered(1, 20_100);
+      queue.notSent(1);
+      expect(queue.budget()?.left).toBe(0);
+    });
+
     it("spaces a key's IDENTIFYs by 5 s and never passes the reserve, whatever happens", () => {
       const action = fc.record({
         waitMs: fc.integer({ min: 0, max: 4_000 }),
