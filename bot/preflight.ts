@@ -23,12 +23,16 @@ const FOREVER_MS = 3_650 * 86_400_000;
 
 /** Sessions, budget and claims mean nothing to another application, and would be overwritten by it: the first one stays. */
 async function checkOwner({ values }: Ledger, application: string, now: number): Promise<void> {
-  const owner = await values.read(OWNER, now);
+  let owner = await values.read(OWNER, now);
+  if (owner === undefined) {
+    if (await values.claim(OWNER, application, now, now + FOREVER_MS)) return;
+    // Of tasks that start together on an empty ledger one claims it for all.
+    owner = await values.read(OWNER, now);
+  }
   if (owner === application) return;
-  if (owner === undefined && (await values.claim(OWNER, application, now, now + FOREVER_MS))) return;
   throw new LedgerError(
     "damaged",
-    `belongs to application ${owner ?? "of somebody who came first"}, and DISCORD_TOKEN is ${application}'s; give each application a ledger of its own`,
+    `belongs to application ${owner}, and DISCORD_TOKEN is ${application}'s; give each application a ledger of its own`,
   );
 }
 

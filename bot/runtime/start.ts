@@ -84,7 +84,7 @@ async function setOut(parts: StartParts): Promise<void> {
     for (const session of kept.sessions) dispatcher.restore(session, undefined, died);
   }
   showDeploy(parts, proven);
-  const pauseMs = crashLoopPauseMs(kept.starts, clock.wall());
+  const pauseMs = crashLoopPauseMs(kept.starts, clock.wall(), environment.TASKS);
   if (pauseMs >= FIRST_PAUSE_MS) {
     telemetry.log("warn", "started too often within 10 min: shards without a session wait before they identify", {
       until: new Date(clock.wall() + pauseMs).toISOString(),

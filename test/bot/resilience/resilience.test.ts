@@ -72,12 +72,18 @@ describe("the pause after too many starts", () => {
     { agoMs: [1_000, 700_000, 800_000], pauseMs: 6_000 },
     { agoMs: Array(20).fill(1_000), pauseMs: 600_000 },
     { agoMs: [-5_000, -6_000, 1_000], pauseMs: 6_000 },
-  ])("starts $agoMs ms ago: $pauseMs ms", ({ agoMs, pauseMs }) => {
+    // Four tasks, and their deploy.
+    { tasks: 4, agoMs: Array(7).fill(1_000), pauseMs: 6_000 },
+    { tasks: 4, agoMs: Array(8).fill(1_000), pauseMs: 30_000 },
+    { tasks: 4, agoMs: Array(11).fill(1_000), pauseMs: 30_000 },
+    { tasks: 4, agoMs: Array(12).fill(1_000), pauseMs: 60_000 },
+  ])("of $tasks tasks, starts $agoMs ms ago: $pauseMs ms", ({ agoMs, pauseMs, tasks }) => {
     const wall = 1_750_000_000_000;
     expect(
       crashLoopPauseMs(
         agoMs.map((ago) => wall - ago),
         wall,
+        tasks,
       ),
     ).toBe(pauseMs);
   });
