@@ -1,51 +1,50 @@
 // The client against the strict simulated Discord: no 429, no breach, order kept, one hit on a banned edge.
 
-import { afterEach, describe, expect, it } from "vitest";
-import { systemClock } from "../../../bot/clock.ts";
+import { describe, expect, it, type TestContext } from "vitest";
+import { type Clock, systemClock } from "../../../bot/clock.ts";
 import { createRestClient, EdgeBanned, type RestClient } from "../../../bot/rest/client.ts";
 import { Secret } from "../../../shared/secret.ts";
 import { type SimulatedDiscord, startSimulatedDiscord } from "../../discord/index.ts";
 import { recordedTelemetry, soon, TOKEN } from "./harness.ts";
 
-const ends: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const end of ends.splice(0)) await end();
-});
-
-async function given(rate: number, channelsPerGuild: number) {
-  const clock = systemClock(rate);
-  const discord: SimulatedDiscord = await startSimulatedDiscord({ clock, token: TOKEN, channelsPerGuild, guilds: 1 });
-  const telemetry = recordedTelemetry();
-  const client: RestClient = createRestClient({
+/** A client of a simulated Discord, with a token of its own or another's. */
+function clientOf(discord: SimulatedDiscord, clock: Clock, token = TOKEN): RestClient {
+  return createRestClient({
     clock,
     random: Math.random,
-    telemetry,
+    telemetry: recordedTelemetry(),
     userAgent: "DiscordBot (https://example.com, 1.0)",
     apiUrl: discord.apiUrl,
-    token: new Secret(TOKEN),
+    token: new Secret(token),
     globalPerSecond: 50,
     addresses: [],
     onEdge: () => {},
     onUnauthorized: () => {},
   });
-  ends.push(async () => {
+}
+
+async function given({ onTestFinished }: TestContext, rate: number, channelsPerGuild: number) {
+  const clock = systemClock(rate);
+  const discord = await startSimulatedDiscord({ clock, token: TOKEN, channelsPerGuild, guilds: 1 });
+  const client = clientOf(discord, clock);
+  onTestFinished(async () => {
     await client.stop(0);
     await discord.stop();
   });
   const [guild] = discord.world.guilds.values();
-  return { clock, discord, telemetry, client, channels: guild?.channels.map((channel) => channel.id) ?? [] };
+  return { clock, discord, client, channels: guild?.channels.map((channel) => channel.id) ?? [] };
 }
 
 const limitedOf = (discord: SimulatedDiscord): unknown => discord.counts.rest.limited;
 const NO_429 = { user: 0, global: 0, shared: 0 };
 
 describe("against the simulated Discord", () => {
-  it.each([
+  it.concurrent.for([
     ["leaking buckets", false, "never"],
     ["fixed windows", true, "never"],
     ["a bucket renamed with each answer", false, "each request"],
-  ] as const)("messages over 40 channels: %s", async (_, fixed, flips) => {
-    const { discord, client, channels } = await given(12, 40);
+  ] as const)("messages over 40 channels: %s", async ([, fixed, flips], test) => {
+    const { discord, client, channels } = await given(test, 12, 40);
     discord.faults.rest.fixedWindows(fixed);
     if (flips !== "never") discord.faults.rest.flipHash("create message", flips);
     const perChannel = flips === "never" ? 50 : 10;
@@ -67,8 +66,8 @@ describe("against the simulated Discord", () => {
     }
   });
 
-  it("a long ban costs one hit", async () => {
-    const { discord, client, channels } = await given(1, 5);
+  it("a long ban costs one hit", async (test) => {
+    const { discord, client, channels } = await given(test, 1, 5);
     discord.faults.rest.banEdge({ shape: "html", retryAfterSeconds: 3600 });
     const say = (channel: string): Promise<unknown> =>
       soon(client.request({ method: "POST", path: `/channels/${channel}/messages`, body: { content: "x" } })).catch(
@@ -80,10 +79,10 @@ describe("against the simulated Discord", () => {
     expect(discord.violations).toEqual([]);
   });
 
-  it.each(["text-1015", "html", "static-json", "forbidden-40333"] as const)(
+  it.for(["text-1015", "html", "static-json", "forbidden-40333"] as const)(
     "a ban as %s is waited out to the end",
-    async (shape) => {
-      const { discord, client, channels } = await given(30, 5);
+    async (shape, test) => {
+      const { discord, client, channels } = await given(test, 30, 5);
       const lift = discord.faults.rest.banEdge({ shape, retryAfterSeconds: 8 });
       const call = client.request({
         method: "POST",
@@ -98,8 +97,8 @@ describe("against the simulated Discord", () => {
     },
   );
 
-  it("a storm of faults doubles no message and breaks no rule", async () => {
-    const { discord, client, channels } = await given(50, 10);
+  it("a storm of faults doubles no message and breaks no rule", async (test) => {
+    const { discord, client, channels } = await given(test, 50, 10);
     const { rest } = discord.faults;
     rest.reset("POST /channels/{channel_id}/messages", { applied: true, count: 10 });
     rest.serverErrors("POST /channels/{channel_id}/messages", { applied: true, count: 10, status: 502, html: true });
@@ -121,20 +120,9 @@ describe("against the simulated Discord", () => {
     expect(discord.violations).toEqual([]);
   });
 
-  it("a bad token is shown once", async () => {
-    const { discord, client, channels } = await given(1, 2);
-    const wrong = createRestClient({
-      clock: systemClock(),
-      random: Math.random,
-      telemetry: recordedTelemetry(),
-      userAgent: "DiscordBot (https://example.com, 1.0)",
-      apiUrl: discord.apiUrl,
-      token: new Secret("wrong"),
-      globalPerSecond: 50,
-      addresses: [],
-      onEdge: () => {},
-      onUnauthorized: () => {},
-    });
+  it("a bad token is shown once", async (test) => {
+    const { clock, discord, client, channels } = await given(test, 1, 2);
+    const wrong = clientOf(discord, clock, "wrong");
     const calls = Array.from({ length: 30 }, (_, number) =>
       wrong
         .request({ method: "GET", path: `/channels/${channels[0]}/messages`, query: { limit: number + 1 } })
