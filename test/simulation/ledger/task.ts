@@ -145,6 +145,9 @@ export function createTask(options: TaskOptions): SimulatedTask {
   };
 
   const fleet = {
+    status: () => ({
+      shards: [...shards].map(([shard, { sessionId }]) => ({ shard, state: sessionId === "" ? "identifying" : "ready" })),
+    }),
     sessions: () => [...shards].flatMap(([shard, attached]) => stored(shard, attached)),
     take(shard: number, _count: number, session: StoredSession | undefined) {
       const attached = { sessionId: session?.sessionId ?? "", received: session?.sequence ?? 0, listener: undefined };
