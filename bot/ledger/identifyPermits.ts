@@ -8,6 +8,8 @@ import { LedgerError } from "./ledgerError.ts";
 
 // events/gateway#sharding-max-concurrency: one IDENTIFY a key within 5 s; the rest is for the way to Discord.
 const WINDOW_MS = 5_100;
+// Others count from when they saw the window, we identify once we know that it is ours: half of that rest is for the answer.
+const PROMPT_MS = 50;
 // A shard whose turn has come waits for 30 s, and then asks anew.
 const PATIENCE_MS = 25_000;
 
@@ -39,18 +41,23 @@ export function createIdentifyPermits({ clock, items }: { clock: Clock; items: I
   // One a key; a version is a window, and whoever sees it first waits it out on its own clock.
   const seen = new Map<string, { readonly version: number; readonly since: number }>();
 
-  const pass = async (key: string, patientUntil: number): Promise<void> => {
+  /** @returns since when others may count the window: when it was asked for */
+  const pass = async (key: string, patientUntil: number): Promise<number> => {
     for (;;) {
       const version = (await items.get(KIND.window, key))?.version;
       if (version !== undefined && seen.get(key)?.version !== version) seen.set(key, { version, since: clock.now() });
       const waitMs = version === undefined ? 0 : (seen.get(key)?.since ?? 0) + WINDOW_MS - clock.now();
       if (clock.now() + waitMs > patientUntil) throw late(key);
       if (waitMs > 0) await clock.sleep(waitMs);
-      const next = await items.swap({ kind: KIND.window, id: key, body: "" }, version);
-      if (next === undefined) continue;
-      seen.set(key, { version: next, since: clock.now() });
-      return;
+      const sentAt = clock.now();
+      if (await open(key, version)) return sentAt;
     }
+  };
+
+  const open = async (key: string, version: number | undefined): Promise<boolean> => {
+    const next = await items.swap({ kind: KIND.window, id: key, body: "" }, version);
+    if (next !== undefined) seen.set(key, { version: next, since: clock.now() });
+    return next !== undefined;
   };
 
   const spend = async (budget: KnownBudget): Promise<Permit> => {
@@ -68,8 +75,12 @@ export function createIdentifyPermits({ clock, items }: { clock: Clock; items: I
 
   return {
     async take(key, budget) {
-      await pass(key, clock.now() + PATIENCE_MS);
-      return budget === undefined ? "granted" : spend(budget);
+      const countedFrom = await pass(key, clock.now() + PATIENCE_MS);
+      const permit = budget === undefined ? "granted" : await spend(budget);
+      // Beside an IDENTIFY that goes late the window begins anew: whoever waits loses its swap, and waits once more.
+      const isLate = permit === "granted" && clock.now() - countedFrom > PROMPT_MS;
+      if (isLate) void open(key, seen.get(key)?.version).catch(() => {});
+      return permit;
     },
   };
 }

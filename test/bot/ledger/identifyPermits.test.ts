@@ -3,6 +3,7 @@
 import { describe, expect, it } from "vitest";
 import type { Clock } from "../../../bot/clock.ts";
 import { createIdentifyPermits } from "../../../bot/ledger/identifyPermits.ts";
+import type { Items } from "../../../bot/ledger/items.ts";
 import { createMemoryItems } from "../../../bot/ledger/memoryItems.ts";
 import { virtualClock } from "../../virtualClock.ts";
 
@@ -41,6 +42,35 @@ describe("IDENTIFY permits", () => {
     expect(Math.min(...gaps)).toBeGreaterThanOrEqual(5_000);
     // Nor is time wasted: the windows follow each other.
     expect(Math.max(...gaps)).toBeLessThan(5_500);
+  });
+
+  it("leaves 5 s also when a slow ledger tells a task late that the window is its own", async () => {
+    const world = virtualClock();
+    const items = createMemoryItems();
+    const slow: Items = {
+      ...items,
+      async swap(item, expected) {
+        const version = await items.swap(item, expected);
+        await world.sleep(950);
+        return version;
+      },
+    };
+    const sent: number[] = [];
+    const run = async (kept: Items): Promise<void> => {
+      const permits = createIdentifyPermits({ clock: world, items: kept });
+      for (let count = 0; count < 4; count++) {
+        await permits.take("0 of 1", undefined).then(
+          () => sent.push(world.now()),
+          () => {},
+        );
+      }
+    };
+    const all = Promise.all([run(slow), run(items)]);
+    await world.advance(180_000);
+    await all;
+    const gaps = sent.slice(1).map((at, index) => at - (sent[index] ?? 0));
+    expect(sent.length).toBeGreaterThanOrEqual(6);
+    expect(Math.min(...gaps)).toBeGreaterThanOrEqual(5_000);
   });
 
   it("lets keys go side by side", async () => {
