@@ -1,11 +1,10 @@
-// The cores that decide when: bucket, global limit, invalid budget, retries, agenda.
+// The cores that decide when: bucket, global limit, invalid budget, agenda.
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Bucket } from "../../../bot/rest/bucket.ts";
 import { GlobalLimit, InvalidBudget } from "../../../bot/rest/governor.ts";
 import { Agenda } from "../../../bot/rest/queue.ts";
-import { RetryBudget, retryDelay } from "../../../bot/rest/retry.ts";
 
 const says = (remaining: number, resetAfterMs: number, limit = 5, hash = "a") => ({
   hash,
@@ -70,6 +69,23 @@ describe("Bucket", () => {
     expect(sendAll(bucket, 0)).toBe(2);
     expect(sendAll(bucket, 999)).toBe(0);
     expect(sendAll(bucket, 1000)).toBe(3);
+  });
+
+  it("takes over what another one knows, and gets no fuller by it", () => {
+    const bucket = learnt(4, 1000);
+    const other = learnt(1, 5000);
+    bucket.inherit(other);
+    expect(sendAll(bucket, 500)).toBe(1);
+    expect(bucket.readyAt(500)).toBe(5000);
+  });
+
+  it("takes over what another one has in flight", () => {
+    const bucket = learnt(4, 5000);
+    const other = new Bucket();
+    other.reserve(0);
+    bucket.adopt(other);
+    expect([bucket.inFlight, other.inFlight]).toEqual([1, 0]);
+    expect(sendAll(bucket, 5000)).toBe(4);
   });
 
   it("never gets fuller by a new hash", () => {
@@ -249,41 +265,6 @@ describe("InvalidBudget", () => {
     expect(budget.count(700_000)).toBe(0);
     expect(budget.mayStop(700_000, 4999)).toBe(false);
     expect(budget.mayStop(700_000, 5000)).toBe(true);
-  });
-});
-
-describe("retryDelay", () => {
-  const attempt = { method: "POST", nonced: false, fault: "network", sent: true, faults: 1, sinceFirstMs: 10 } as const;
-  it.each([
-    ["a POST that may have arrived", attempt, false],
-    ["a POST of which no byte left", { ...attempt, sent: false }, true],
-    ["a POST with an enforced nonce", { ...attempt, nonced: true }, true],
-    ["the same when Discord may have forgotten the nonce", { ...attempt, nonced: true, sinceFirstMs: 115_000 }, false],
-    ["a PATCH", { ...attempt, method: "PATCH" }, false],
-    ["a GET", { ...attempt, method: "GET" }, true],
-    ["a PUT", { ...attempt, method: "PUT" }, true],
-    ["a DELETE", { ...attempt, method: "DELETE" }, true],
-    ["a GET for the fifth time", { ...attempt, method: "GET", faults: 5 }, false],
-  ] as const)("%s", (_, given, again) => {
-    expect(retryDelay(given, 0.5) !== undefined).toBe(again);
-  });
-
-  it("spreads over the whole gap, which doubles", () => {
-    const get = { ...attempt, method: "GET" } as const;
-    expect(retryDelay(get, 0)).toBe(0);
-    expect(retryDelay(get, 0.999)).toBe(999);
-    expect(retryDelay({ ...get, faults: 4 }, 0.999)).toBe(7992);
-  });
-
-  it("has a budget: an outage earns no more than a tenth of its traffic", () => {
-    const budget = new RetryBudget();
-    let spent = 0;
-    for (let call = 0; call < 1000; call++) {
-      budget.earned();
-      if (budget.spend()) spent += 1;
-    }
-    expect(spent).toBeLessThanOrEqual(200);
-    expect(spent).toBeGreaterThanOrEqual(100);
   });
 });
 

@@ -1,8 +1,9 @@
 // The API's 429s by scope, the queues and turns they make, and the invalid requests that they and refusals add up to.
 
 import { describe, expect, it } from "vitest";
+import { InvalidWatch } from "../../../bot/rest/invalidWatch.ts";
 import { channel, given, kindOf, limited, messages, ok, outcome } from "./given.ts";
-import { type Arrival, id, limits, until } from "./harness.ts";
+import { type Arrival, id, limits, recordedTelemetry, until } from "./harness.ts";
 
 const at = (arrivals: readonly Arrival[], test: (arrival: Arrival) => boolean): number[] =>
   arrivals.filter(test).map((arrival) => arrival.at);
@@ -176,5 +177,15 @@ describe("invalid requests", () => {
     expect(await burn(1, "user")).toEqual(["invalidBudget"]);
     expect(made.client.status().invalid).toEqual({ count: 5000, limit: 10_000, level: "stop" });
     expect(made.telemetry.lines.map(({ level }) => level)).toEqual(["warn", "warn", "error", "error"]);
+  });
+
+  it("are told at each level they reach, and when they are fine again", () => {
+    const telemetry = recordedTelemetry();
+    const watch = new InvalidWatch(telemetry);
+    for (let count = 0; count < 4000; count++) watch.add(0);
+    watch.refresh(700_000);
+    expect(telemetry.levels.get("InvalidRequests")).toBe(0);
+    expect(telemetry.lines.map(({ level }) => level)).toEqual(["warn", "warn", "error", "info"]);
+    expect(telemetry.lines.at(-1)?.message).toContain("fine again");
   });
 });

@@ -72,6 +72,14 @@ describe("a refusal", () => {
       `/webhooks/${id(1)}/t/messages/${id(3)}`,
       true,
     ],
+    [
+      "Unknown Interaction is about all of it",
+      404,
+      10062,
+      `/interactions/${id(1)}/t/callback`,
+      `/interactions/${id(1)}/u/callback`,
+      true,
+    ],
     ["another token of that webhook may live", 404, 10015, `/webhooks/${id(1)}/t`, `/webhooks/${id(1)}/u`, false],
   ] satisfies Case[])("%s", async (_, status, code, path, other, whole) => {
     const made = await given(() => refused(status, code));
