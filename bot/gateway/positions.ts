@@ -12,7 +12,7 @@ export const MOST_FINISHED_ABOVE = 10_000;
 /** An event that this many processes died on is never started again. */
 export const POISON_DEATHS = 2;
 
-/** One unfinished event; `deaths` counts the processes that ended while its handler ran. */
+/** One unfinished event; `deaths` counts the processes that ended while its handler ran, or was just about to. */
 export interface Unfinished {
   readonly sequence: number;
   readonly deaths: number;
@@ -26,7 +26,7 @@ export interface Position {
   readonly finished: number;
   /** Dispatches above `finished` that are done; at most MOST_FINISHED_ABOVE. */
   readonly finishedAbove: readonly number[];
-  /** Running and suspected dispatches, with this process's death counted in; and those that earlier processes died on. */
+  /** Running dispatches, with this process's death counted in; and those that earlier processes died on. */
   readonly unfinished: readonly Unfinished[];
 }
 
@@ -45,12 +45,10 @@ export interface Positions {
   readonly received: number;
   /** An event arrived; anything but an ascending sequence is a repeat. */
   receive(sequence: number): Arrival;
-  /** Its handler is about to start, and a death from now on is taken for its doing: as many as make it poison. */
-  suspect(sequence: number): void;
-  /** Nothing suspicious about it. @param begun whether its handler runs */
-  trust(sequence: number, begun: boolean): void;
-  /** Its handler starts now. */
+  /** Its handler starts now, or as soon as that is written down: a death from now on counts. */
   start(sequence: number): void;
+  /** Its handler has not started after all. */
+  postpone(sequence: number): void;
   /** Its handler settled, or it will never run. Returns the events given up for the bound, usually none. */
   settle(sequence: number): readonly number[];
   position(): Position;
@@ -60,7 +58,7 @@ export interface Positions {
 interface Received {
   readonly sequence: number;
   readonly deaths: number;
-  state: "waiting" | "suspected" | "running" | "settled";
+  state: "waiting" | "running" | "settled";
 }
 
 // What nearly every event gets, made once.
@@ -135,17 +133,13 @@ export function openPositions(from: number | StoredSession): Positions {
       advance();
       return repeat ? REPEAT : { kind: "poison", deaths };
     },
-    suspect(sequence) {
-      const event = openEvent(sequence);
-      if (event !== undefined) event.state = "suspected";
-    },
-    trust(sequence, begun) {
-      const event = openEvent(sequence);
-      if (event?.state === "suspected") event.state = begun ? "running" : "waiting";
-    },
     start(sequence) {
       const event = openEvent(sequence);
-      if (event?.state === "waiting") event.state = "running";
+      if (event !== undefined) event.state = "running";
+    },
+    postpone(sequence) {
+      const event = openEvent(sequence);
+      if (event !== undefined) event.state = "waiting";
     },
     settle(sequence) {
       const event = openEvent(sequence);
@@ -171,7 +165,6 @@ export function openPositions(from: number | StoredSession): Positions {
       for (const { sequence, deaths, state } of arrived.slice(head)) {
         if (state === "settled") finishedAbove.push(sequence);
         else if (state === "running") unfinished.push({ sequence, deaths: deaths + 1 });
-        else if (state === "suspected") unfinished.push({ sequence, deaths: POISON_DEATHS });
         else if (deaths > 0) unfinished.push({ sequence, deaths });
       }
       finishedAbove.push(...done);

@@ -1,17 +1,22 @@
-// Begins events of which one may kill the process: one after the other, each written down before, so that its death is counted.
+// Begins events of which one may kill the process: one after the other, each written down before, so that its death counts.
+//
+// A death is counted for what the ledger knew to run. An event that kills at once, before any checkpoint, is not known to
+// have been there: nothing tells it from one that came after that death, and an event is never given up for a single death.
+// So such a killer gets three: one that nobody can count, then two that count, since its start is written down first.
+// A death counts for all that runs, since none can be told from the others; begun in turns, few run that have one already.
 
 import type { Cancel, Clock } from "../clock.ts";
 import type { Keyed, Lanes } from "./lanes.ts";
 import type { Positions } from "./positions.ts";
 
 /**
- * How long an event that goes on is taken for what kills the process, ms: a handler that does so at once has done it by
- * then, and a replay of 200 events takes 6 s.
+ * How long an event that goes on keeps the next from beginning, ms: a handler that kills at once has done it by then and
+ * has the death for itself, and a replay of 200 events takes 6 s.
  */
-export const SUSPECT_MS = 30;
+export const TURN_MS = 30;
 // Longer than a ledger's own deadlines: what is not written by then is on a disk that hangs.
 const LONGEST_WRITE_MS = 5_000;
-/** Most events that wait so; at SUSPECT_MS and a write each they are through long before one has waited too long. */
+/** Most events that wait so; at TURN_MS and a write each they are through long before one has waited too long. */
 export const MOST_WARY = 1_000;
 
 /** One event, in the session that brought it. */
@@ -25,7 +30,7 @@ export interface WaryJob extends Keyed {
 
 export interface WaryParts {
   readonly clock: Clock;
-  /** Keeps what runs and what is suspected; whether the ledger has it. Absent: nothing outlives the process. */
+  /** Keeps what runs and what is about to; whether the ledger has it. Absent: nothing outlives the process. */
   readonly writeAhead: (() => Promise<boolean>) | undefined;
   /** Another may start. */
   freed(): void;
@@ -43,9 +48,9 @@ export interface Wary<Job extends WaryJob> {
   readonly isReady: boolean;
   /** An event is over, or its handler will not start. */
   settled(job: Job): void;
-  /** Nobody has a turn and one was had: the ledger may forget the last suspect. */
+  /** Nobody has a turn and one was had: the ledger may forget what has ended since. */
   tidy(): void;
-  /** The shard is another process's: what becomes of this one is no event's doing. */
+  /** The shard is another process's, and what has not started here will not. */
   release(shard: number): void;
   /** The process ends of its own accord. */
   stop(): void;
@@ -65,15 +70,15 @@ export function createWary<Job extends WaryJob>({ clock, writeAhead, freed }: Wa
   let waiting = 0;
   // The ledger fails, so what waits begins without it.
   let isOff = false;
-  let suspectWritten = false;
+  let hasWritten = false;
 
-  const trust = (): void => {
-    if (turn.kind !== "free") turn.job.positions.trust(turn.job.sequence, turn.kind === "watched");
+  /** What has not started yet never will, here. */
+  const postpone = (): void => {
+    if (turn.kind === "writing" || turn.kind === "written") turn.job.positions.postpone(turn.job.sequence);
   };
 
   const watch = (job: Job): void => {
-    const cancel = clock.schedule(SUSPECT_MS, () => {
-      trust();
+    const cancel = clock.schedule(TURN_MS, () => {
       turn = FREE;
       freed();
     });
@@ -81,18 +86,15 @@ export function createWary<Job extends WaryJob>({ clock, writeAhead, freed }: Wa
   };
 
   const write = async (job: Job): Promise<void> => {
-    suspectWritten = true;
-    job.positions.suspect(job.sequence);
+    hasWritten = true;
+    job.positions.start(job.sequence);
     turn = { kind: "writing", job };
     const over = new AbortController();
     const late = clock.sleep(LONGEST_WRITE_MS, over.signal).catch(() => {});
     const kept = await Promise.race([writeAhead?.(), late.then(() => false)]);
     over.abort();
     if (turn.kind !== "writing" || turn.job !== job) return;
-    if (kept !== true) {
-      isOff = true;
-      trust();
-    }
+    if (kept !== true) isOff = true;
     turn = { kind: "written", job };
     freed();
   };
@@ -132,18 +134,18 @@ export function createWary<Job extends WaryJob>({ clock, writeAhead, freed }: Wa
       turn = FREE;
     },
     tidy() {
-      if (!suspectWritten || turn.kind !== "free") return;
-      suspectWritten = false;
+      if (!hasWritten || turn.kind !== "free") return;
+      hasWritten = false;
       void writeAhead?.();
     },
     release(shard) {
-      if (turn.kind !== "free" && turn.job.shard === shard) trust();
+      if (turn.kind !== "free" && turn.job.shard === shard) postpone();
     },
     stop() {
-      trust();
+      postpone();
       if (turn.kind === "watched") turn.cancel();
       turn = FREE;
-      suspectWritten = false;
+      hasWritten = false;
     },
   };
 }
