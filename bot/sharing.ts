@@ -4,6 +4,7 @@ import type { Checkpoint } from "./checkpoint.ts";
 import type { Clock } from "./clock.ts";
 import type { Dispatcher } from "./gateway/dispatch.ts";
 import type { Fleet } from "./gateway/fleet.ts";
+import type { Position } from "./gateway/positions.ts";
 import { createIdentifyPermits, type KnownBudget, type Permit } from "./ledger/identifyPermits.ts";
 import { isOfSet } from "./ledger/lease.ts";
 import { createLeases, type Leases, type LeasesOptions } from "./ledger/leases.ts";
@@ -69,8 +70,13 @@ export function createSharing(parts: SharingParts): Sharing {
       const known = [stored, own].flatMap((one) => (one?.shardCount === count ? [one] : []));
       const [session] = bestSessions(known);
       given.delete(shard);
-      dispatcher.take(shard);
-      if (session !== undefined) dispatcher.restore(broughtUpToDate(session, finished, spared), held, died);
+      const isBack = session !== undefined && session.sessionId === own?.sessionId;
+      const mine = isBack ? dispatcher.takeBack(shard) : undefined;
+      if (!isBack) dispatcher.take(shard);
+      if (session !== undefined) {
+        const upToDate = broughtUpToDate(session, finished, spared, mine?.position);
+        dispatcher.restore(upToDate, (sequence) => mine?.held(sequence) ?? held(sequence), died);
+      }
       fleet?.take(shard, count, session);
     }
     void parts.checkpoint().write();
@@ -154,15 +160,20 @@ export function createSharing(parts: SharingParts): Sharing {
   };
 }
 
-/** The session with what its last owner has said since it was written down: a checkpoint fears the worst of what runs. */
+/**
+ * The session with what its last owner has said since it was written down (a checkpoint fears the worst of what runs), and
+ * with what this task has itself done of it, if it had it before.
+ */
 function broughtUpToDate(
   session: StoredSession,
   finished: readonly number[],
   spared: readonly number[],
+  mine: Position | undefined,
 ): StoredSession {
-  const above = new Set([...(session.finishedAbove ?? []), ...finished]);
+  const above = new Set([...(session.finishedAbove ?? []), ...finished, ...(mine?.finishedAbove ?? [])]);
   const unfinished = (session.unfinished ?? []).map(({ sequence, deaths }) => {
     return { sequence, deaths: spared.includes(sequence) ? Math.max(0, deaths - 1) : deaths };
   });
-  return { ...session, finishedAbove: [...above].sort((one, other) => one - other), unfinished };
+  const sequence = Math.max(session.sequence, mine?.finished ?? 0);
+  return { ...session, sequence, finishedAbove: [...above].sort((one, other) => one - other), unfinished };
 }

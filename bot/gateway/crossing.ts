@@ -11,21 +11,23 @@ export interface Crossing {
   follow(shard: number, sequence: number, held: Promise<Outcome>, decided: (outcome: Outcome) => void): void;
   /** This process runs the event itself now. */
   begun(shard: number, sequence: number): void;
-  /** Sequences of a shard that are neither finished over there nor begun here. */
-  of(shard: number): readonly number[];
+  /** Events of a shard, by sequence, that are neither finished over there nor begun here. */
+  of(shard: number): ReadonlyMap<number, Promise<Outcome>>;
   forget(shard: number): void;
   /** Events of which the other process has not spoken yet. */
   readonly undecided: number;
 }
 
+const NONE: ReadonlyMap<number, Promise<Outcome>> = new Map();
+
 export function createCrossing(): Crossing {
   // As many as handlers of one process run at once.
-  const open = new Map<number, Set<number>>();
+  const open = new Map<number, Map<number, Promise<Outcome>>>();
   let undecided = 0;
   return {
     follow(shard, sequence, held, decided) {
-      const sequences = open.get(shard) ?? new Set();
-      open.set(shard, sequences.add(sequence));
+      const sequences = open.get(shard) ?? new Map<number, Promise<Outcome>>();
+      open.set(shard, sequences.set(sequence, held));
       undecided++;
       void held.then((outcome) => {
         undecided--;
@@ -34,7 +36,7 @@ export function createCrossing(): Crossing {
       });
     },
     begun: (shard, sequence) => void open.get(shard)?.delete(sequence),
-    of: (shard) => [...(open.get(shard) ?? [])],
+    of: (shard) => open.get(shard) ?? NONE,
     forget: (shard) => void open.delete(shard),
     get undecided() {
       return undecided;

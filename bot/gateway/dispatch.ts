@@ -58,6 +58,8 @@ export interface Dispatcher {
   lose(shard: number): void;
   /** The shard is this process's again, with no session yet. */
   take(shard: number): void;
+  /** As `take`, before the session is restored that the shard had when it was released or lost. */
+  takeBack(shard: number): TakenBack | undefined;
   /** Sequences of the shard whose handlers run, here or in the process that had it before. */
   running(shard: number): readonly number[];
   /** Handlers may start again. */
@@ -68,6 +70,14 @@ export interface Dispatcher {
   stopStarting(): void;
   /** Resolves once no handler runs and none is about to; rejects with the signal's reason, after aborting what still runs. */
   drained(signal: AbortSignal): Promise<void>;
+}
+
+/** What a process that takes a shard back has done of its session, and what it still does. */
+export interface TakenBack {
+  /** How far it has come by now. */
+  readonly position: Position;
+  /** For an event that its own handler still runs, or one that it waits for: settles when that ends, and how. */
+  readonly held: Held;
 }
 
 // As many as keep a busy bot's rate-limited replies in flight at once, at a few KiB each.
@@ -85,10 +95,12 @@ interface Job {
   /** Let go once the handler has it: whoever waits for something seldom needs the whole event meanwhile. */
   data: unknown;
   readonly handler: EventHandler;
-  /** Settles when another process has ended what it had begun. */
-  readonly held: Promise<Outcome> | undefined;
-  /** That process has finished it while it waited here. */
+  /** Settles when whoever had begun it has ended it; undefined: nobody had, or it was begun again here. */
+  held: Promise<Outcome> | undefined;
+  /** It was finished while it waited here. */
   done: boolean;
+  /** Set when its shard came back while its handler ran: resolves when that ends. */
+  ended: PromiseWithResolvers<Outcome> | undefined;
   /** A process may have died on it, so its start is written down first. */
   readonly isWary: boolean;
   /** Of the session that brought the event, which a newer one may have replaced. */
@@ -150,7 +162,9 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   const finish = (job: Job): void => {
     lanes.release(job.key);
     if (job.isWary) wary.settled(job);
-    settle(job.positions, job.shard, job.sequence);
+    // What came over and was not begun here is not this process's to settle.
+    if (job.held === undefined) settle(job.positions, job.shard, job.sequence);
+    job.ended?.resolve("finished");
     options.settled?.();
   };
 
@@ -242,6 +256,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     }
     if (progress.standing(job.positions) === "lost") return undefined;
     crossing.begun(job.shard, job.sequence);
+    job.held = undefined;
     job.positions.start(job.sequence);
     return handle(job, context);
   };
@@ -277,6 +292,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
         handler,
         held,
         done: false,
+        ended: undefined,
         isWary: held === undefined && (arrival.deaths > 0 || progress.isWary(positions)) && wary.admit(),
         positions,
         waitsUntil: 0,
@@ -305,6 +321,18 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       progress.take(shard);
       crossing.forget(shard);
     },
+    takeBack(shard) {
+      const left = progress.takeBack(shard);
+      if (left === undefined) return undefined;
+      const open = new Map(crossing.of(shard));
+      for (const job of running.jobs()) {
+        if (job.shard !== shard || job.held !== undefined) continue;
+        job.ended ??= Promise.withResolvers();
+        open.set(job.sequence, job.ended.promise);
+      }
+      goOn();
+      return { position: left.position(), held: (sequence) => open.get(sequence) ?? progress.held(left, sequence) };
+    },
     release(shard) {
       progress.release(shard);
       wary.release(shard);
@@ -316,7 +344,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     },
     running(shard) {
       const here = [...running.jobs()].filter((job) => job.shard === shard).map(({ sequence }) => sequence);
-      return [...new Set([...here, ...crossing.of(shard)])];
+      return [...new Set([...here, ...crossing.of(shard).keys()])];
     },
     goOn,
     position: progress.position,

@@ -14,6 +14,8 @@ export interface ShardProgress {
   onSession(shard: number, change: "started" | "resumed" | "dropped", sequence: number): void;
   restore(stored: StoredSession, held: Held | undefined, died: boolean): void;
   take(shard: number): void;
+  /** As `take`. @returns what this process has left, of which nothing is begun any more */
+  takeBack(shard: number): Positions | undefined;
   release(shard: number): void;
   lose(shard: number): void;
   standing(positions: Positions): Standing;
@@ -37,6 +39,11 @@ export function createShardProgress(): ShardProgress {
     released.add(shard);
     const positions = sessions.get(shard);
     if (positions !== undefined) standings.set(positions, standing);
+  };
+
+  const take = (shard: number): void => {
+    released.delete(shard);
+    sessions.delete(shard);
   };
 
   return {
@@ -65,9 +72,12 @@ export function createShardProgress(): ShardProgress {
       if (died) wary.add(positions);
       if (held !== undefined) holds.set(positions, held);
     },
-    take(shard) {
-      released.delete(shard);
-      sessions.delete(shard);
+    take,
+    takeBack(shard) {
+      const left = sessions.get(shard);
+      if (left !== undefined) standings.set(left, "lost");
+      take(shard);
+      return left;
     },
     release: (shard) => leave(shard, "released"),
     lose: (shard) => leave(shard, "lost"),

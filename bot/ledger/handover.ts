@@ -81,7 +81,9 @@ export function predecessors(self: string): Predecessors {
       const outcome = outcomeOf(before, event, chain - 1);
       if (outcome !== "run") return outcome;
     }
-    return (record.state === "active" || record.state === "draining") && among(record.running) ? undefined : "run";
+    if (record.state !== "active" && record.state !== "draining") return "run";
+    // Whoever lives and speaks no more of an event that it had begun has the shard again, and sees to it itself.
+    return among(record.running) ? undefined : "finished";
   };
 
   return {

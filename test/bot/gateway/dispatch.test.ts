@@ -384,6 +384,47 @@ describe("sessions", () => {
     expect(dispatcher.position(0)).toMatchObject({ finished: 10, ...left });
   });
 
+  it("begin nothing again when the shard comes back that their own handlers run or have finished since", async () => {
+    const { clock, message, dispatcher, started } = bench((_data, { sequence }) => clock.sleep(sequence * 1_000));
+    for (const sequence of [1, 2, 3]) message(sequence, `${sequence}`);
+    dispatcher.release(0);
+    await clock.advance(1_500);
+    for (let moves = 0; moves < 2; moves++) {
+      const back = dispatcher.takeBack(0);
+      expect(back?.position).toMatchObject({ finished: 1 });
+      dispatcher.restore(stored({ sequence: back?.position.finished ?? 0 }), back?.held);
+      if (moves === 0) dispatcher.release(0);
+    }
+    expect(dispatcher.running(0)).toEqual([2, 3]);
+    for (const sequence of [2, 3, 4]) message(sequence, `${sequence}`);
+    await clock.advance(1_000);
+    expect(dispatcher.position(0)).toMatchObject({ received: 4, finished: 2 });
+    expect(dispatcher.running(0)).toEqual([3, 4]);
+    await clock.advance(3_000);
+    expect(dispatcher.position(0)).toMatchObject({ received: 4, finished: 4 });
+    expect(started).toEqual([1, 2, 3, 4]);
+  });
+
+  it.each(["release", "lose"] as const)(
+    "run what came over once, when the shard comes back after they %s it",
+    async (leave) => {
+      const { clock, message, dispatcher, started } = bench(never);
+      const there = Promise.withResolvers<"run">();
+      dispatcher.restore(stored({ sequence: 10 }), (sequence) => (sequence === 11 ? there.promise : undefined));
+      message(11, "11");
+      dispatcher[leave](0);
+      const back = dispatcher.takeBack(0);
+      await clock.advance(0);
+      expect(back?.position).toMatchObject({ finished: 10, finishedAbove: [] });
+      dispatcher.restore(stored({ sequence: 10 }), back?.held);
+      message(11, "11");
+      there.resolve("run");
+      await clock.advance(0);
+      expect(started).toEqual([11]);
+      expect(dispatcher.running(0)).toEqual([11]);
+    },
+  );
+
   it("say so when an event runs for so long that its place is given up", () => {
     const { message, dispatcher, telemetry } = bench(never);
     message(1);

@@ -6,6 +6,8 @@ import { LIMIT } from "./task.ts";
 
 /** More with SEEDS=n; a seed that failed is told by its test's name. */
 const SEEDS = Number(process.env["SEEDS"] ?? 4);
+/** Histories that have broken a rule: a shard came back to the task whose own handler still ran. */
+const BROKE_ONCE = [7];
 
 const CASES: readonly Omit<HistoryOptions, "seed">[] = [
   { tasks: 1, shards: 4, loss: "hold", minutes: 4 },
@@ -14,7 +16,8 @@ const CASES: readonly Omit<HistoryOptions, "seed">[] = [
 ];
 
 describe.each(CASES)("$tasks tasks, $shards shards, $loss", (options) => {
-  it.each(Array.from({ length: SEEDS }, (_, index) => index + 1))("keep the rules in history %i", async (seed) => {
+  const seeds = new Set([...Array.from({ length: SEEDS }, (_, index) => index + 1), ...BROKE_ONCE]);
+  it.each([...seeds])("keep the rules in history %i", async (seed) => {
     const history = await live({ ...options, seed });
     const { tasks, shards } = options;
     expect(history.lost).toEqual([]);
