@@ -293,7 +293,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
         held,
         done: false,
         ended: undefined,
-        isWary: held === undefined && (arrival.deaths > 0 || progress.isWary(positions)) && wary.admit(),
+        isWary: held === undefined && (arrival.deaths > 0 || progress.isWary(positions, clock.now())) && wary.admit(),
         positions,
         waitsUntil: 0,
       };
@@ -315,7 +315,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
         show();
       }
     },
-    onSession: progress.onSession,
+    onSession: (shard, change, sequence) => progress.onSession(shard, change, sequence, clock.now()),
     restore: (stored, held, died = false) => progress.restore(stored, held, died),
     take(shard) {
       progress.take(shard);

@@ -11,7 +11,7 @@ export interface ShardProgress {
   /** Where an event counts; undefined: its shard is another process's, and it is not taken in. */
   of(shard: number, sequence: number, type: string): Positions | undefined;
   /** As the dispatcher's. */
-  onSession(shard: number, change: "started" | "resumed" | "dropped", sequence: number): void;
+  onSession(shard: number, change: "started" | "resumed" | "dropped", sequence: number, now: number): void;
   restore(stored: StoredSession, held: Held | undefined, died: boolean): void;
   take(shard: number): void;
   /** As `take`. @returns what this process has left, of which nothing is begun any more */
@@ -19,12 +19,18 @@ export interface ShardProgress {
   release(shard: number): void;
   lose(shard: number): void;
   standing(positions: Positions): Standing;
-  /** Whether the session's replay still brings what a process may have died on. */
-  isWary(positions: Positions): boolean;
+  /** Whether the session's replay may still bring what a process died on. */
+  isWary(positions: Positions, now: number): boolean;
   /** Set when another process had begun the event. */
   held(positions: Positions, sequence: number): Promise<Outcome> | undefined;
   position(shard: number): Position | undefined;
 }
+
+/**
+ * A RESUMED ends a replay (events/gateway#resuming), but may be an earlier one that the replay brings again, and what comes
+ * right behind it is the rest then. A replay comes in one go; what is later than this, ms, is live.
+ */
+const REPLAY_TAIL_MS = 1_500;
 
 export function createShardProgress(): ShardProgress {
   const sessions = new Map<number, Positions>();
@@ -33,7 +39,11 @@ export function createShardProgress(): ShardProgress {
   const released = new Set<number>();
   const standings = new WeakMap<Positions, Standing>();
   const holds = new WeakMap<Positions, Held>();
-  const wary = new WeakSet<Positions>();
+  // When to be wary no more.
+  const wary = new WeakMap<Positions, number>();
+
+  const isWary = (positions: Positions, now: number): boolean =>
+    now <= (wary.get(positions) ?? Number.NEGATIVE_INFINITY);
 
   const leave = (shard: number, standing: Standing): void => {
     released.add(shard);
@@ -58,10 +68,11 @@ export function createShardProgress(): ShardProgress {
       sessions.set(shard, positions);
       return positions;
     },
-    onSession(shard, change, sequence) {
+    onSession(shard, change, sequence, now) {
       const current = sessions.get(shard);
-      // How far the session has come a RESUMED does not say: it may be one that a replay brings again.
-      if (change === "resumed" && current !== undefined) wary.delete(current);
+      // How far the session has come a RESUMED does not say, either.
+      if (change === "resumed" && current !== undefined && isWary(current, now))
+        wary.set(current, now + REPLAY_TAIL_MS);
       else if (change === "dropped") sessions.delete(shard);
       else if (change === "started" && readyAt.get(shard) !== sequence)
         sessions.set(shard, openPositions(sequence - 1));
@@ -69,7 +80,7 @@ export function createShardProgress(): ShardProgress {
     restore(stored, held, died) {
       const positions = openPositions(stored);
       sessions.set(stored.shard, positions);
-      if (died) wary.add(positions);
+      if (died) wary.set(positions, Number.POSITIVE_INFINITY);
       if (held !== undefined) holds.set(positions, held);
     },
     take,
@@ -82,7 +93,7 @@ export function createShardProgress(): ShardProgress {
     release: (shard) => leave(shard, "released"),
     lose: (shard) => leave(shard, "lost"),
     standing: (positions) => standings.get(positions) ?? "ours",
-    isWary: (positions) => wary.has(positions),
+    isWary,
     held: (positions, sequence) => holds.get(positions)?.(sequence),
     position: (shard) => sessions.get(shard)?.position(),
   };

@@ -16,8 +16,11 @@ import type { Positions } from "./positions.ts";
 export const TURN_MS = 30;
 // Longer than a ledger's own deadlines: what is not written by then is on a disk that hangs.
 const LONGEST_WRITE_MS = 5_000;
-/** Most events that wait so; at TURN_MS and a write each they are through long before one has waited too long. */
-export const MOST_WARY = 1_000;
+/**
+ * Most events that wait so; at TURN_MS and 10 ms for a write each, they are through before one has waited for the 5 min
+ * after which it is shed.
+ */
+export const MOST_WARY = 5_000;
 
 /** One event, in the session that brought it. */
 export interface WaryJob extends Keyed {

@@ -4,7 +4,7 @@ import { createCheckpoint } from "../../../bot/checkpoint.ts";
 import { createDispatcher } from "../../../bot/gateway/dispatch.ts";
 import { createFleet, type Fleet } from "../../../bot/gateway/fleet.ts";
 import type { Ledger } from "../../../bot/ledger/ledger.ts";
-import { crashLoopPauseMs } from "../../../bot/resilience/crashLoop.ts";
+import { crashLoopPauseMs, followsSoon } from "../../../bot/resilience/crashLoop.ts";
 import type { Telemetry } from "../../../bot/telemetry/telemetry.ts";
 import { Secret } from "../../../shared/secret.ts";
 import type { Chance } from "./chance.ts";
@@ -30,6 +30,10 @@ export interface Surroundings {
   rest: RestMood;
   restBannedUntil: number | undefined;
   ledgerFails: boolean;
+  /** Whether events that kill whoever handles them still do. */
+  poisonWorks: boolean;
+  /** A handler kills its process. */
+  poisoned(life: ProcessLife): void;
   /** How long the slowest handler takes. */
   readonly slowestHandlerMs: number;
 }
@@ -38,9 +42,12 @@ export interface ProcessLife {
   readonly number: number;
   readonly clock: ProcessClock;
   readonly fleet: Fleet;
+  readonly startedAt: number;
   /** When the sessions that the ledger holds were looked at. */
   readonly savedAt: number;
   readonly ended: boolean;
+  /** Follows a death, so what a replay brings is written down before it starts, unless the ledger fails. */
+  readonly wary: boolean;
   /** Ended without a chance to save: what finished since the last checkpoint is handled again. */
   readonly mayForget: boolean;
   /** No IDENTIFY before this instant: too many starts. */
@@ -70,11 +77,14 @@ export async function startLife(number: number, world: Surroundings): Promise<Pr
   const clock = processClock(timeline);
   const sockets = new Set<object>();
   const sessionOf = new Map<number, string>();
+  const over = Promise.withResolvers<void>();
   const life = {
     number,
     clock,
+    startedAt: clock.now(),
     savedAt: Number.NEGATIVE_INFINITY,
     ended: false,
+    wary: false,
     mayForget: false,
     holdUntil: 0,
     handlersRunning: 0,
@@ -92,6 +102,7 @@ export async function startLife(number: number, world: Surroundings): Promise<Pr
   const stored = await ledger.readSessions();
   const starts = await ledger.readStarts();
   await ledger.recordStart(clock.wall());
+  life.wary = followsSoon(starts, clock.wall());
   for (const session of stored) sessionOf.set(session.shard, session.sessionId);
 
   const telemetry: Telemetry = {
@@ -99,6 +110,8 @@ export async function startLife(number: number, world: Surroundings): Promise<Pr
     level() {},
     observe() {},
     event(name, fields) {
+      // Whoever is killed by a handler still comes to the end of what it was about.
+      if (life.ended) return;
       // A stack names files, which lie elsewhere on another machine.
       trace.note(name === "handler.failed" ? name : `${name} ${JSON.stringify(fields)}`);
       if (name === "dispatch.poison") {
@@ -116,10 +129,30 @@ export async function startLife(number: number, world: Surroundings): Promise<Pr
     handler: (type) => (type === "MESSAGE_CREATE" ? handle : undefined),
     waitDeadlineMs: 3_600_000,
     runDeadlineMs: 900_000,
+    async writeAhead() {
+      await checkpoint.write();
+      return checkpoint.kept();
+    },
   });
 
   function handle(data: unknown, context: { sequence: number }): unknown {
+    if (life.ended) return undefined;
     const finished = truth.started(textOf(data, "session"), context.sequence, made);
+    const killsAfterMs: unknown = Reflect.get(Object(data), "killsAfterMs");
+    if (typeof killsAfterMs === "number" && world.poisonWorks) {
+      const killed = (): void => {
+        if (!world.poisonWorks || life.ended) return;
+        truth.killed(textOf(data, "session"), context.sequence, made);
+        world.poisoned(made);
+      };
+      if (killsAfterMs === 0) killed();
+      life.handlersRunning++;
+      return clock.sleep(killsAfterMs).then(() => {
+        life.handlersRunning--;
+        killed();
+        finished();
+      });
+    }
     if (chance.happens(0.5)) {
       finished();
       if (chance.happens(0.05)) throw new Error("a handler that throws");
@@ -138,8 +171,10 @@ export async function startLife(number: number, world: Surroundings): Promise<Pr
       const seenAt = clock.now();
       const fails = world.ledgerFails;
       await clock.sleep(chance.between(1, 40));
+      if (fails) life.wary = false;
       if (fails) throw new Error("the ledger fails");
       await ledger.writeSessions(sessions);
+      truth.saved(made, sessions, stored);
       trace.note(
         `saved ${JSON.stringify(sessions.map(({ shard, sequence, finishedAbove, unfinished }) => [shard, sequence, finishedAbove, unfinished]))}`,
       );
@@ -167,6 +202,7 @@ export async function startLife(number: number, world: Surroundings): Promise<Pr
     connect: discord.connectFor(clock.enter, sockets),
     fetchGateway: (signal) => askGateway(world, clock, signal),
     onDispatch(shard, sequence, type, data) {
+      if (life.ended) return;
       if (type === "READY") sessionOf.set(shard, textOf(data, "session_id"));
       truth.heard(sessionOf.get(shard) ?? "", sequence, made);
       dispatcher.dispatch(shard, sequence, type, data);
@@ -176,7 +212,10 @@ export async function startLife(number: number, world: Surroundings): Promise<Pr
       if (position === undefined) return { sequence: 0, finishedAbove: [], unfinished: [] };
       return { ...position, sequence: position.finished };
     },
-    onSession: dispatcher.onSession,
+    onSession(shard, change, sequence) {
+      dispatcher.onSession(shard, change, sequence);
+      if (change === "started") void checkpoint.write();
+    },
     onFatal: ({ code }) => {
       life.fatal = code;
     },
@@ -184,6 +223,8 @@ export async function startLife(number: number, world: Surroundings): Promise<Pr
   const made: ProcessLife = Object.assign(life, { fleet });
 
   function end(): void {
+    if (life.ended) return;
+    over.resolve();
     life.ended = true;
     clock.kill();
     discord.processDied(sockets);
@@ -195,7 +236,12 @@ export async function startLife(number: number, world: Surroundings): Promise<Pr
     end();
   }
 
+  /** Also a process that ends in order may be killed meanwhile. */
   async function terminate(keepSessions: boolean): Promise<void> {
+    await Promise.race([endInOrder(keepSessions), over.promise]);
+  }
+
+  async function endInOrder(keepSessions: boolean): Promise<void> {
     trace.note(`process ${number} is told to end, ${keepSessions ? "keeping" : "ending"} its sessions`);
     if (keepSessions) {
       dispatcher.stopStarting();
@@ -214,11 +260,11 @@ export async function startLife(number: number, world: Surroundings): Promise<Pr
     const failing = world.ledgerFails;
     await (keepSessions ? checkpoint.write() : checkpoint.forget());
     // Handlers that are still at it are aborted; what one of them ends after the last look at it, nobody knows of.
-    life.mayForget = failing || world.ledgerFails || isLate;
+    life.mayForget ||= failing || world.ledgerFails || isLate;
     end();
   }
 
-  for (const session of stored) dispatcher.restore(session);
+  for (const session of stored) dispatcher.restore(session, undefined, life.wary);
   if (world.restBannedUntil !== undefined) life.setRestBan(world.restBannedUntil);
   fleet.start();
   checkpoint.start();

@@ -23,6 +23,15 @@ const HOSTS = [GENERIC_HOST, ...RESUME_HOSTS] as const;
 const peersOf = (discord: Discord, chance: Chance): Peer[] =>
   chance.some([...discord.peers], chance.pick([0.1, 0.5, 1]));
 
+/** Something is said on a shard's channel. @param poison how it kills whoever handles it */
+export function publish({ discord, chance, truth, shards }: Scene, poison?: { readonly killsAfterMs: number }): void {
+  const session = discord.sessionOf(chance.whole(0, shards - 1));
+  if (session === undefined) return;
+  const channel = `channel-${session.shard}-${chance.whole(0, 2)}`;
+  truth.published(session.id, session.sequence + 1, channel);
+  discord.publish(session, "MESSAGE_CREATE", { channel_id: channel, session: session.id, ...poison });
+}
+
 /** Undone by itself after a while, and at the end of all faults. */
 function forSome(scene: Scene, mostMs: number, undo: () => void): void {
   scene.timeline.schedule(scene.chance.random() * mostMs, undo);
@@ -189,6 +198,11 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
         });
     }
   },
+  poison: (scene) => {
+    for (let event = scene.chance.whole(1, 3); event > 0; event--) {
+      publish(scene, { killsAfterMs: scene.chance.pick([0, 20, 1_000, 20_000]) * scene.chance.random() });
+    }
+  },
   killed: (scene) => scene.restart("kill", scene.chance.pick([100, 5_000, 60_000]) * scene.chance.random()),
   deployed: (scene) => scene.restart("terminate", scene.chance.pick([100, 5_000, 60_000]) * scene.chance.random()),
 };
@@ -205,6 +219,7 @@ export function heal(scene: Scene): void {
   scene.rest = "up";
   scene.restBannedUntil = undefined;
   scene.ledgerFails = false;
+  scene.poisonWorks = false;
   life?.setRestBan(undefined);
   discord.resetPending();
   for (const peer of [...discord.peers]) {

@@ -4,7 +4,7 @@ import { createMemoryLedger } from "../../../bot/ledger/memory.ts";
 import { startLife } from "./bot.ts";
 import { createChance } from "./chance.ts";
 import { Discord } from "./discord.ts";
-import { FAULTS, heal, type Scene } from "./faults.ts";
+import { FAULTS, heal, publish, type Scene } from "./faults.ts";
 import { createTimeline } from "./timeline.ts";
 import { BrokenRule, Trace } from "./trace.ts";
 import { Truth } from "./truth.ts";
@@ -66,6 +66,11 @@ export async function simulate(seed: number): Promise<Outcome> {
     rest: "up",
     restBannedUntil: undefined,
     ledgerFails: false,
+    poisonWorks: true,
+    poisoned(life) {
+      if (life === scene.life) restart(scene, "kill", chance.pick([100, 5_000, 60_000]) * chance.random());
+      else life.kill();
+    },
     slowestHandlerMs: chance.pick([100, 5_000, 30_000]),
     life: undefined,
     lives: 0,
@@ -119,18 +124,8 @@ async function run(scene: Scene, milliseconds: number): Promise<void> {
     const next = Math.min(until, timeline.now() + chance.between(100, 8_000));
     await timeline.run(next, () => trace.check());
     bounds(scene);
-    publish(scene);
+    for (let burst = chance.pick([0, 1, 1, 6]); burst > 0; burst--) publish(scene);
     trace.check();
-  }
-}
-
-function publish({ discord, chance, truth, shards }: Scene): void {
-  for (let burst = chance.pick([0, 1, 1, 6]); burst > 0; burst--) {
-    const session = discord.sessionOf(chance.whole(0, shards - 1));
-    if (session === undefined) continue;
-    const channel = `channel-${session.shard}-${chance.whole(0, 2)}`;
-    truth.published(session.id, session.sequence + 1, channel);
-    discord.publish(session, "MESSAGE_CREATE", { channel_id: channel, session: session.id });
   }
 }
 

@@ -1,5 +1,6 @@
 // What became of every event: none of a session is lost, none is handled twice that did not have to be.
 
+import type { StoredSession } from "../../../bot/ledger/ledger.ts";
 import type { ProcessLife } from "./bot.ts";
 import type { Timeline } from "./timeline.ts";
 import type { Trace } from "./trace.ts";
@@ -13,6 +14,7 @@ interface Run {
 interface Event {
   readonly session: string;
   readonly sequence: number;
+  readonly publishedAt: number;
   readonly channel: string;
   readonly runs: Run[];
   /** Processes that took it in. */
@@ -24,6 +26,8 @@ export class Truth {
   readonly #timeline: Timeline;
   readonly #trace: Trace;
   readonly #events = new Map<string, Map<number, Event>>();
+  /** What would count as a death's doing if a process ended now, as its last checkpoint has it. */
+  readonly #standing = new Map<ProcessLife, ReadonlySet<Event>>();
   /** The last event of a channel that each process has started. */
   readonly #order = new Map<string, number>();
 
@@ -37,7 +41,9 @@ export class Truth {
   }
 
   published(session: string, sequence: number, channel: string): void {
-    const event = { session, sequence, channel, runs: [], heardBy: new Set<ProcessLife>(), poisoned: false };
+    const publishedAt = this.#timeline.now();
+    const heardBy = new Set<ProcessLife>();
+    const event = { session, sequence, publishedAt, channel, runs: [], heardBy, poisoned: false };
     this.#events.get(session)?.set(sequence, event);
   }
 
@@ -64,6 +70,8 @@ export class Truth {
         this.#trace.broken(`${session}/${sequence} is handled again after an orderly end`);
       }
     }
+    const deaths = this.#deaths(event);
+    if (deaths > 1) this.#trace.broken(`${session}/${sequence} starts though ${deaths} deaths are on record`);
     const lane = `${life.number} ${session} ${event.channel}`;
     if ((this.#order.get(lane) ?? 0) >= sequence) this.#trace.broken(`${session}/${sequence} is out of order`);
     this.#order.set(lane, sequence);
@@ -79,12 +87,43 @@ export class Truth {
     const event = this.#events.get(session)?.get(sequence);
     if (event === undefined) return;
     event.poisoned = true;
-    // After a standstill much happens in one instant: what ended in that of the save may have been seen running.
-    const deaths = event.runs.filter(
-      ({ life, startedAt, finishedAt }) =>
-        life.ended && startedAt <= life.savedAt && (finishedAt ?? Number.POSITIVE_INFINITY) >= life.savedAt,
-    );
-    if (deaths.length < 2) this.#trace.broken(`${session}/${sequence} is poison after ${deaths.length} deaths`);
+    const deaths = this.#deaths(event);
+    if (deaths < 2) this.#trace.broken(`${session}/${sequence} is poison after ${deaths} deaths`);
+  }
+
+  /** A checkpoint is in the ledger. @param before what the process found there when it started */
+  saved(life: ProcessLife, sessions: readonly StoredSession[], before: readonly StoredSession[]): void {
+    const standing = new Set<Event>();
+    let ahead = 0;
+    for (const { sessionId, unfinished } of sessions) {
+      const known = before.find((session) => session.sessionId === sessionId)?.unfinished;
+      for (const { sequence, deaths } of unfinished ?? []) {
+        const event = this.#events.get(sessionId)?.get(sequence);
+        const earlier = known?.find((one) => one.sequence === sequence)?.deaths ?? 0;
+        if (event === undefined || deaths === earlier) continue;
+        standing.add(event);
+        if (!event.runs.some((run) => run.life === life)) ahead++;
+        if (deaths !== earlier + 1)
+          this.#trace.broken(`one death counts ${deaths - earlier} for ${sessionId}/${sequence}`);
+      }
+    }
+    if (ahead > 1) this.#trace.broken(`${ahead} events that have not started are to take the blame for a death`);
+    this.#standing.set(life, standing);
+  }
+
+  #deaths(event: Event): number {
+    return [...this.#standing].filter(([life, standing]) => life.ended && standing.has(event)).length;
+  }
+
+  /** Its handler kills the process. After a death, what is replayed must have been written down before. */
+  killed(session: string, sequence: number, life: ProcessLife): void {
+    const event = this.#events.get(session)?.get(sequence);
+    if (event === undefined || !life.wary || event.publishedAt > life.startedAt) return;
+    // What was dropped is not replayed again.
+    if (!life.fleet.sessions().some(({ sessionId }) => sessionId === session)) return;
+    if (this.#standing.get(life)?.has(event) !== true) {
+      this.#trace.broken(`${session}/${sequence} kills the next process, too, and nothing tells`);
+    }
   }
 
   /** Once all is quiet: `reachable` sessions have lost nothing, and nothing that a living process took in was dropped. */
