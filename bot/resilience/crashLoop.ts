@@ -15,22 +15,8 @@ const SPACING_MS = 6_000;
  * @param tasks that share the shards
  */
 export function crashLoopPauseMs(starts: readonly number[], wall: number, tasks = 1): number {
-  const recent = recentStarts(starts, wall);
+  const recent = starts.filter((start) => start <= wall && wall - start < WINDOW_MS).length;
   const free = FREE_STARTS * tasks;
   if (recent < free) return starts.length === 0 ? 0 : SPACING_MS;
   return Math.min(WINDOW_MS, FIRST_PAUSE_MS * 2 ** Math.floor((recent - free) / tasks));
-}
-
-/**
- * Whether this start follows another within 10 min, and so perhaps a death: what is replayed is begun warily then. A
- * second deploy within that time is no death, and loses nothing by it: only what came in its gap waits for a write each,
- * while all that comes after passes by.
- * @param starts wall times of the starts before this one, ms since 1970
- */
-export function followsSoon(starts: readonly number[], wall: number): boolean {
-  return recentStarts(starts, wall) > 0;
-}
-
-function recentStarts(starts: readonly number[], wall: number): number {
-  return starts.filter((start) => start <= wall && wall - start < WINDOW_MS).length;
 }

@@ -10,7 +10,7 @@ import { tokenHash } from "../ledger/hash.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { LedgerError } from "../ledger/ledgerError.ts";
 import { type Kept, leavesNoShard, noShardProblem, readLedger, untilReachable } from "../preflight.ts";
-import { crashLoopPauseMs, FIRST_PAUSE_MS, followsSoon } from "../resilience/crashLoop.ts";
+import { crashLoopPauseMs, FIRST_PAUSE_MS } from "../resilience/crashLoop.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import type { Api } from "./api.ts";
 import type { Ending } from "./ending.ts";
@@ -80,7 +80,9 @@ async function setOut(parts: StartParts): Promise<void> {
   lifecycle.enter({ phase: "running" });
   // Among others, a shard's session comes with its lease, which also tells whether its last owner died.
   if (sharing === undefined) {
-    const died = followsSoon(kept.starts, clock.wall());
+    // Nothing tells a deploy from a death here. It loses nothing: what came in its gap waits for a write each, what comes
+    // later passes by.
+    const died = kept.starts.length > 0;
     for (const session of kept.sessions) dispatcher.restore(session, undefined, died);
   }
   showDeploy(parts, proven);

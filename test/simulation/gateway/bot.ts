@@ -4,7 +4,7 @@ import { createCheckpoint } from "../../../bot/checkpoint.ts";
 import { createDispatcher } from "../../../bot/gateway/dispatch.ts";
 import { createFleet, type Fleet } from "../../../bot/gateway/fleet.ts";
 import type { Ledger } from "../../../bot/ledger/ledger.ts";
-import { crashLoopPauseMs, followsSoon } from "../../../bot/resilience/crashLoop.ts";
+import { crashLoopPauseMs } from "../../../bot/resilience/crashLoop.ts";
 import type { Telemetry } from "../../../bot/telemetry/telemetry.ts";
 import { Secret } from "../../../shared/secret.ts";
 import type { Chance } from "./chance.ts";
@@ -46,7 +46,7 @@ export interface ProcessLife {
   /** When the sessions that the ledger holds were looked at. */
   readonly savedAt: number;
   readonly ended: boolean;
-  /** Follows a death, so what a replay brings is written down before it starts, unless the ledger fails. */
+  /** Follows another, which may have died: what a replay brings is written down before it starts, unless the ledger fails. */
   readonly wary: boolean;
   /** Ended without a chance to save: what finished since the last checkpoint is handled again. */
   readonly mayForget: boolean;
@@ -102,7 +102,7 @@ export async function startLife(number: number, world: Surroundings): Promise<Pr
   const stored = await ledger.readSessions();
   const starts = await ledger.readStarts();
   await ledger.recordStart(clock.wall());
-  life.wary = followsSoon(starts, clock.wall());
+  life.wary = starts.length > 0;
   for (const session of stored) sessionOf.set(session.shard, session.sessionId);
 
   const telemetry: Telemetry = {
