@@ -115,6 +115,11 @@ export function createFleet(options: FleetOptions): Fleet {
       options.onNoShard?.(count);
       return;
     }
+    if (options.leased !== true && ids.length < all.length) {
+      const missing = all.filter((id) => id >= count).join(", ");
+      const there = `SHARD_COUNT=auto finds ${count}, 0 to ${count - 1}`;
+      telemetry.log("warn", `SHARD_IDS has ${missing} while ${there}: leave out what is not there, or set SHARD_COUNT`);
+    }
     shardCount = count;
     turns.open(count, options.leased === true ? count : ids.length, info);
     const sessions = new Map(stored.map((session) => [session.shard, session]));

@@ -186,6 +186,22 @@ describe("shards that are not there", () => {
     expect(subject.clock.pending()).toBe(0);
   });
 
+  it.each([
+    [
+      [1, 2, 5],
+      ["SHARD_IDS has 2, 5 while SHARD_COUNT=auto finds 2, 0 to 1: leave out what is not there, or set SHARD_COUNT"],
+    ],
+    [[0, 1], []],
+  ])("SHARD_IDS %j of two shards: those that there are run, the others are named once", async (shardIds, told) => {
+    const subject = virtualFleet(1, 2, { shardCount: "auto", shardIds });
+    subject.fleet.start();
+    await subject.clock.advance(900_000);
+    const warnings = subject.telemetry.lines.filter(({ level }) => level === "warn");
+    expect(warnings.map(({ message }) => message)).toEqual(told);
+    const shards = subject.fleet.status().shards.map(({ shard, state }) => [shard, state]);
+    expect(shards).toEqual(shardIds.filter((id) => id < 2).map((id) => [id, "ready"]));
+  });
+
   it.each([2, "auto"] as const)(
     "members asked for before the start wait for it, SHARD_COUNT %s",
     async (shardCount) => {
