@@ -93,8 +93,14 @@ export function createWary<Job extends WaryJob>({ clock, writeAhead, freed }: Wa
     job.positions.start(job.sequence);
     turn = { kind: "writing", job };
     const over = new AbortController();
-    const late = clock.sleep(LONGEST_WRITE_MS, over.signal).catch(() => {});
-    const kept = await Promise.race([writeAhead?.(), late.then(() => false)]);
+    const { signal } = over;
+    // A moment more: after a standstill of the process this comes due before the ledger's answer is read.
+    const late = clock.sleep(LONGEST_WRITE_MS, signal).then(() => clock.sleep(1, signal));
+    const gaveUp = late.then(
+      () => false,
+      () => false,
+    );
+    const kept = await Promise.race([writeAhead?.(), gaveUp]);
     over.abort();
     if (turn.kind !== "writing" || turn.job !== job) return;
     if (kept !== true) isOff = true;
