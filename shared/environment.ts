@@ -95,6 +95,12 @@ export const VARIABLES = {
     fallback: "off",
     meaning: "on lets shards identify below the reserve, down to zero",
   },
+  GATEWAY_SEND_LIMIT: {
+    syntax: integer(10, 115),
+    fallback: "115",
+    meaning:
+      "payloads that a shard sends in any 61 s, heartbeats included; Discord ends a connection after 120 in 60 s",
+  },
   METRICS_INTERVAL_MS: {
     syntax: integer(100, 60_000),
     fallback: "10000",

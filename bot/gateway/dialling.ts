@@ -10,6 +10,8 @@ export interface ShardContext extends CloseContext {
   readonly plainAllowed: boolean;
   /** How chance spreads its reconnects. */
   readonly jitter: Jitter;
+  /** Payloads in any 61 s (outbox.ts); by default as many as are safe. */
+  readonly sendLimit?: number | undefined;
 }
 
 export interface Step {

@@ -100,6 +100,7 @@ export function createFleet(options: FleetOptions): Fleet {
       intentNames: options.intentNames,
       plainAllowed,
       jitter: options.jitter ?? "full",
+      sendLimit: options.sendLimit,
     };
     const shard = createShard(context, stored, ports);
     shards.set(id, shard);

@@ -50,6 +50,8 @@ export interface FleetOptions {
   onFatal(fatal: { readonly code: string; readonly fix: string }): void;
   /** How chance spreads reconnects (resilience/backoff.ts); by default full. */
   readonly jitter?: Jitter | undefined;
+  /** Payloads that a shard sends in any 61 s, heartbeats included; by default 115. */
+  readonly sendLimit?: number | undefined;
   /** Opens a connection; by default over `ws`. */
   readonly connect?: Connect | undefined;
   /** Shards come and go by `take` and `giveUp`; by default all of them run from `start` on. */

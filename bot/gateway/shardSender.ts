@@ -40,7 +40,7 @@ export interface ShardSender {
 }
 
 export function shardSender({ clock, telemetry, context, token, state, write }: ShardSenderParts): ShardSender {
-  const outbox = new Outbox();
+  const outbox = new Outbox(context.sendLimit);
   const presence = new PresenceKeeper();
   let beatOwed = false;
   let flush: { at: number; cancel: Cancel } | undefined;

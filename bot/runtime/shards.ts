@@ -34,6 +34,8 @@ export interface ShardsParts extends Pick<FleetOptions, "onDispatch"> {
   readonly sharing: Sharing | undefined;
   /** Opens the way through EGRESS_PROXY. */
   readonly openTunnel: OpenTunnel | undefined;
+  /** Opens a connection; by default over `ws`. */
+  readonly connect?: Connect | undefined;
   /** An IDENTIFY made a session. */
   onNewSession(): void;
   /** The gateway's edge bans this address, or does so no more. */
@@ -96,13 +98,14 @@ export function createShards(parts: ShardsParts): Shards {
       gatewayUrl: environment.DISCORD_GATEWAY_URL,
       // Where somebody chose a plain address on this machine, the gateway behind it may be plain, too.
       plainAllowed: environment.DISCORD_GATEWAY_URL !== undefined || isLoopback(environment.DISCORD_API_URL),
+      sendLimit: environment.GATEWAY_SEND_LIMIT,
       identifyReserve: environment.IDENTIFY_RESERVE,
       identifyOverride: environment.IDENTIFY_OVERRIDE,
       identifyDelayMs: pauseMs,
       storedSessions: stored,
       leased: sharing !== undefined,
       ...(sharing !== undefined && { identifyPermit: sharing.permitIdentify }),
-      connect: dial,
+      connect: parts.connect ?? dial,
       async fetchGateway(signal) {
         // Preflight has just asked, and the route allows two calls in 5 s.
         const answer = fresh ?? (await api.askGateway(signal));

@@ -62,6 +62,7 @@ describe("values", () => {
     ["DISCORD_GATEWAY_URL", "ws://127.0.0.1:4000", "ws://127.0.0.1:4000"],
     ["IDENTIFY_RESERVE", "0", 0],
     ["IDENTIFY_OVERRIDE", "on", true],
+    ["GATEWAY_SEND_LIMIT", "10", 10],
     ["STATUS_PORT", "0", 0],
     ["EGRESS_ADDRESSES", "203.0.113.7, 203.0.113.8", ["203.0.113.7", "203.0.113.8"]],
   ] as const)("%s=%s", (name, text, value) => {
@@ -87,6 +88,7 @@ describe("problems", () => {
     ["LEDGER_LOSS", "panic", /hold, stop/],
     ["TASKS", "0", /from 1 to/],
     ["IDENTIFY_RESERVE", "-1", /whole number/],
+    ["GATEWAY_SEND_LIMIT", "116", /from 10 to 115/],
     ["IDENTIFY_RESERVE", "10%", /whole number/],
     ["IDENTIFY_OVERRIDE", "yes", /on or off/],
     ["METRICS_INTERVAL_MS", "5", /from 100/],

@@ -1,4 +1,4 @@
-// `npm run simulate -- [gateway|rest]` [--seed N] [--runs N]: seeded runs under a virtual clock; a broken rule prints its seed.
+// `npm run simulate -- [gateway|ledger|rest]` [--seed N] [--runs N]: seeded runs under a virtual clock; a broken rule prints its seed.
 
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";

@@ -57,6 +57,22 @@ describe("an outage of 30 s", () => {
   });
 });
 
+describe("a busy shard", () => {
+  it.each([
+    [undefined, 115],
+    [20, 20],
+  ])("sends as much as its limit allows, %s, and no more", async (sendLimit, most) => {
+    const { clock, fleet, telemetry } = await ready(1, { sendLimit });
+    for (let guild = 0; guild < 500; guild++) {
+      fleet.requestGuildMembers({ guildId: String(guild), userIds: ["1"] }).catch(() => {});
+    }
+    await clock.advance(200_000);
+    const lately = telemetry.samples.get("PayloadsPerMinute") ?? [];
+    expect(Math.max(...lately)).toBeLessThanOrEqual(most);
+    expect(Math.max(...lately)).toBeGreaterThan(0.7 * most);
+  });
+});
+
 describe("a dead peer", () => {
   it.each(["no acknowledgement", "black hole"])("is left within two intervals and a second: %s", async (kind) => {
     const subject = await ready(1);

@@ -1,9 +1,12 @@
-// One seeded history of several tasks: who comes, goes, crashes, sleeps or is cut off, and what must hold all the while.
+// One seeded history of several tasks: who comes, goes, crashes, sleeps or is cut off, while their number of shards may change.
 
-import { leaseFrom, taskFrom } from "../../../bot/ledger/leaseRecords.ts";
+import { createItemLedger } from "../../../bot/ledger/itemLedger.ts";
 import { createMemoryItems } from "../../../bot/ledger/memoryItems.ts";
+import type { ShardPlan } from "../../../bot/ledger/shardPlan.ts";
 import { virtualClock } from "../../virtualClock.ts";
-import { createSmallDiscord } from "./discord.ts";
+import { BrokenRule, Trace } from "../gateway/trace.ts";
+import { createDiscord } from "./discord.ts";
+import { createJudge } from "./rules.ts";
 import { createTask, LIMIT, type SimulatedTask } from "./task.ts";
 
 export interface HistoryOptions {
@@ -11,37 +14,40 @@ export interface HistoryOptions {
   readonly tasks: number;
   readonly shards: number;
   readonly loss: "hold" | "stop";
-  /** Minutes of faults; then comes one of calm. */
+  /** Minutes of faults; then comes calm. */
   readonly minutes: number;
+  /** Another number of shards, asked for at the beginning of the faults. */
+  readonly to?: number | undefined;
 }
 
 export interface History {
-  readonly identifies: number;
-  /** Events that no handler ever ended. */
-  readonly lost: readonly string[];
-  /** Events that handlers of two tasks ended though none of the shard's owners was interrupted around then. */
-  readonly doubled: readonly string[];
-  /** Handlers started by a task that reached the ledger and did not own the shard. */
-  readonly trespasses: readonly string[];
-  /** At the end: how many shards each task has. */
-  readonly shares: readonly number[];
-  /** Moments at which tasks that all reached the ledger would have sent more than the limit together. */
-  readonly excesses: readonly string[];
-  /** At the end: requests a second of each task. */
-  readonly perSecond: readonly number[];
-  readonly events: number;
+  /** The rule that was broken, with what came before. */
+  readonly broken: string | undefined;
+  readonly hash: string;
+  readonly simulatedMs: number;
   readonly faults: Readonly<Record<string, number>>;
+  readonly events: number;
+  readonly overlaps: number;
+  readonly leftBehind: number;
+  readonly identifies: number;
+  /** How many shards there are at the end. */
+  readonly shardCount: number;
 }
 
 const STEP_MS = 500;
+/** Sessions tell their age by the wall clock of whoever wrote them down: hours apart, and a young one would look too old. */
+const SKEW_MS = 60_000;
 const SAY_EVERY_MS = 100;
-/** A crash may repeat what was handled after the last checkpoint, and a checkpoint takes a moment to arrive. */
-const CHECKPOINT_MS = 5_000 + 1_000;
-/** How long after a cut both sides may still think that they own a shard: until the next beat is answered. */
-const AFTER_CUT_MS = 12_000;
+/** Takeover, redistribution and RESUMEs take less than half of it. */
+const EVEN_WITHIN_MS = 60_000;
+/** Several deals of 5 s. */
+const DEALT_WITHIN_MS = 30_000;
+/** Sixty shards at one IDENTIFY in 5 s, and each step's time apart. */
+const RESHARDED_WITHIN_MS = 600_000;
+const GUILDS = 1_000;
 
 /** mulberry32: a small generator with a seed. */
-function seeded(seed: number): () => number {
+export function seeded(seed: number): () => number {
   let state = seed;
   return () => {
     state = (state + 0x6d2b79f5) | 0;
@@ -52,47 +58,18 @@ function seeded(seed: number): () => number {
 }
 
 export async function live(options: HistoryOptions): Promise<History> {
-  const { tasks: desired, shards, loss } = options;
+  const { tasks: desired, shards, loss, to } = options;
   const random = seeded(options.seed);
   const world = virtualClock();
+  const trace = new Trace(world.now);
   const truth = createMemoryItems();
-  const discord = createSmallDiscord(world);
+  const discord = createDiscord({ world, random, trace, maxConcurrency: 1, total: 1_000, recommended: shards });
+  const judge = createJudge({ world, truth, trace });
+  const operator = createItemLedger(truth, "operator");
   const everybody: SimulatedTask[] = [];
-  const ended = new Map<string, { task: string; at: number }[]>();
-  const trespasses: string[] = [];
   const faults: Record<string, number> = {};
-  const interruptions: { readonly task: SimulatedTask; readonly from: number; readonly until: number }[] = [];
-  const owners = new Map<number, string | null>();
-  const states = new Map<string, string>();
-  // Events that a task has said it sees through, though the shard is another's: that one waits for them.
-  const seenThrough = new Map<string, readonly string[]>();
-
-  const lookAtTruth = async (): Promise<void> => {
-    for (const item of await truth.list("shard")) {
-      const lease = leaseFrom(item);
-      if (lease !== undefined) owners.set(lease.shard, lease.owner);
-    }
-    for (const item of await truth.list("task")) {
-      const task = taskFrom(item);
-      if (task === undefined) continue;
-      states.set(task.id, task.record.state);
-      seenThrough.set(
-        task.id,
-        task.record.running.map((event) => event.join("/")),
-      );
-    }
-  };
-
-  const interrupt = (task: SimulatedTask, forMs: number): void => {
-    interruptions.push({ task, from: world.now() - CHECKPOINT_MS, until: world.now() + forMs + AFTER_CUT_MS });
-  };
-  // A machine that sleeps is as good as dead to others; unlike one that is cut off, it must not act once it wakes.
-  const sleeps: { readonly task: string; readonly from: number; readonly until: number }[] = [];
-  const isInterrupted = (id: string): boolean =>
-    cutOffNow(id) ||
-    sleeps.some(({ task, from, until }) => task === id && from <= world.now() && world.now() <= until + AFTER_CUT_MS);
-  const cutOffNow = (id: string): boolean =>
-    interruptions.some(({ task, from, until }) => task.id === id && from <= world.now() && world.now() <= until);
+  let plan: ShardPlan | undefined;
+  let said = 0;
 
   const start = (): void => {
     const task = createTask({
@@ -101,132 +78,164 @@ export async function live(options: HistoryOptions): Promise<History> {
       truth,
       discord,
       random,
+      trace,
       tasks: desired,
       shards,
       loss,
-      handler(what, { id }, event, shard) {
-        if (what === "ends") {
-          ended.set(event, [...(ended.get(event) ?? []), { task: id, at: world.now() }]);
-          return;
-        }
-        void lookAtTruth().then(() => {
-          const said = seenThrough.get(id)?.includes(`${shard}/${event.split("/")[1]}`) === true;
-          const owns = (owners.get(shard) === id || said) && states.get(id) === "active";
-          const mine = everybody.find((one) => one.id === id);
-          if (!owns && !cutOffNow(id) && mine?.state === "runs") trespasses.push(`${id} ${event} at ${world.now()}`);
-        });
-      },
+      skewMs: SKEW_MS,
+      handled: judge.handled,
+      poisoned: judge.poisoned,
     });
     everybody.push(task);
-    void task.run();
+    trace.note(`${task.id} starts`);
+    task.run().catch((error: unknown) => trace.broken(String(error)));
   };
 
   const running = (): SimulatedTask[] => everybody.filter(({ state }) => state === "runs");
-  const fault = (name: string): void => {
-    faults[name] = (faults[name] ?? 0) + 1;
-  };
-  const some = <Thing>(things: readonly Thing[]): Thing | undefined => things[Math.floor(random() * things.length)];
   const later = (ms: number, what: () => void): void => void world.schedule(ms, what);
+  const stop = (task: SimulatedTask, drainMs: number): void =>
+    void task.stop(drainMs).catch((error: unknown) => trace.broken(String(error)));
 
   const cutOff = (task: SimulatedTask, state: "cut" | "throttled" | "lossy", ms: number): void => {
     task.network.state = state;
-    interrupt(task, ms);
+    judge.interrupted(task, "away", ms);
     later(ms, () => {
       task.network.state = "fine";
     });
   };
 
-  const happen = (): void => {
-    const task = some(running());
-    const dice = random();
-    if (task === undefined || dice > 0.08) return;
-    if (dice < 0.015) {
-      fault("deploy");
+  const deeds: Readonly<Record<string, (task: SimulatedTask) => void>> = {
+    deploy(task) {
       start();
-      later(2_000 + random() * 6_000, () => {
-        if (task.state === "runs") void task.stop(random() < 0.5 ? 1_000 : 10_000);
-      });
-    } else if (dice < 0.025) {
-      fault("stop");
-      void task.stop(5_000);
+      later(2_000 + random() * 6_000, () => stop(task, random() < 0.5 ? 1_000 : 10_000));
+    },
+    stop(task) {
+      stop(task, 5_000);
       later(1_000 + random() * 10_000, start);
-    } else if (dice < 0.035) {
-      fault("crash");
-      interrupt(task, 0);
+    },
+    crash(task) {
+      judge.interrupted(task, "away", 0);
       task.kill();
       later(random() * 5_000, start);
-    } else if (dice < 0.05) {
-      fault("suspend");
+    },
+    suspend(task) {
       const forMs = 500 + random() * 30_000;
-      sleeps.push({ task: task.id, from: world.now() - CHECKPOINT_MS, until: world.now() + forMs });
+      judge.interrupted(task, "asleep", forMs);
       task.machine.suspend();
       later(forMs, () => task.machine.wake());
-    } else if (dice < 0.06) {
-      fault("cut");
-      cutOff(task, "cut", random() * 40_000);
-    } else if (dice < 0.07) {
-      fault("throttled");
-      cutOff(task, "throttled", random() * 20_000);
-    } else {
-      fault("lossy");
-      cutOff(task, "lossy", random() * 15_000);
-    }
+    },
+    cut: (task) => cutOff(task, "cut", random() * 40_000),
+    throttled: (task) => cutOff(task, "throttled", random() * 20_000),
+    lossy: (task) => cutOff(task, "lossy", random() * 15_000),
+    reset: ({ machine }) => discord.reset(machine),
+  };
+  const names = Object.keys(deeds);
+
+  const happen = (share: number): void => {
+    const all = running();
+    const task = all[Math.floor(random() * all.length)];
+    const name = names[Math.floor(random() * names.length)];
+    if (random() >= share || task === undefined || name === undefined) return;
+    faults[name] = (faults[name] ?? 0) + 1;
+    trace.note(`${name} ${task.id}`);
+    deeds[name]?.(task);
   };
 
-  const excesses: string[] = [];
-  const addUp = (): void => {
-    const alive = everybody.filter((task) => task.state !== "over" && task.perSecond !== undefined);
-    // One that sleeps or is cut off keeps its share, and is taken for dead meanwhile.
-    if (alive.some(({ id }) => isInterrupted(id))) return;
-    // Whoever has just come takes one a second before it is dealt in.
-    const most = LIMIT + alive.filter((task) => task.perSecond === 1).length;
-    const sum = alive.reduce((all, task) => all + (task.perSecond ?? 0), 0);
-    if (sum > most)
-      excesses.push(`${alive.map((task) => `${task.id} ${task.perSecond}`).join(", ")} at ${world.now()}`);
+  const step = async (sayEveryMs: number): Promise<void> => {
+    for (let passed = 0; passed < STEP_MS; passed += sayEveryMs) {
+      const event = `e${said++}`;
+      discord.say(Math.floor(random() * GUILDS), event);
+      judge.said(event);
+      await world.advance(sayEveryMs);
+      trace.check();
+    }
+    // While the lead passes from one set to another each takes its share from either's deal.
+    if (plan?.next === undefined) judge.addUp(everybody);
+    plan = (await operator.shardPlans.read()).plan;
   };
 
-  for (let count = 0; count < desired; count++) start();
-  await world.advance(30_000);
-  const calmAt = world.now() + options.minutes * 60_000;
-  for (let at = world.now(); at < calmAt; at += STEP_MS) {
-    happen();
-    for (let said = 0; said < STEP_MS; said += SAY_EVERY_MS) {
-      discord.say(Math.floor(random() * shards));
-      await world.advance(SAY_EVERY_MS);
-    }
-    addUp();
-  }
-  // What was begun ends within this; then there are as many tasks as there should be.
-  await world.advance(60_000);
-  while (running().length < desired) start();
-  for (const surplus of running().slice(desired)) void surplus.stop(1_000);
-  for (let at = 0; at < 60_000; at += STEP_MS) {
-    discord.say(Math.floor(random() * shards));
-    await world.advance(STEP_MS);
-    addUp();
-  }
-  await world.advance(30_000);
-
-  // What crosses an interruption is handled at least once; the bot module's claims catch the second time.
-  const excuse = (event: string, times: readonly { readonly at: number }[]): boolean => {
-    const shard = Number(event.split(".")[0]);
-    const owned = (task: string | undefined): boolean =>
-      everybody.some(
-        (one) => one.id === task && one.telemetry.named("lease.taken").some((taken) => taken["shard"] === shard),
-      );
-    return [...sleeps, ...interruptions.map(({ task, from, until }) => ({ task: task.id, from, until }))].some(
-      ({ task, from, until }) => owned(task) && times.some(({ at }) => from <= at && at <= until),
+  const areEven = (): boolean => {
+    const shares = running().map((task) => task.leading());
+    const ready = shares.map((share) => share.ready);
+    return (
+      shares.length === desired &&
+      shares.every(({ shardCount }) => shardCount === plan?.count) &&
+      ready.reduce((sum, share) => sum + share, 0) === plan?.count &&
+      Math.max(...ready) - Math.min(...ready) <= 1
     );
   };
+
+  const until = async (condition: () => boolean, withinMs: number, rule: () => string): Promise<void> => {
+    for (const from = world.now(); !condition(); await step(SAY_EVERY_MS)) {
+      if (world.now() - from > withinMs) trace.broken(rule());
+    }
+  };
+
+  const shares = (): string =>
+    running()
+      .map((task) => `${task.id} ${JSON.stringify(task.leading())}`)
+      .join(", ");
+  const uneven = (): string => `shards are not even: ${shares()} of ${JSON.stringify(plan)}`;
+
+  const happenAll = async (): Promise<void> => {
+    for (let count = 0; count < desired; count++) start();
+    await world.advance(10_000 + shards * 6_000);
+    trace.check();
+    plan = (await operator.shardPlans.read()).plan;
+    if (!areEven()) trace.broken(uneven());
+    if (to !== undefined) {
+      const { plan: now, version } = await operator.shardPlans.read();
+      await operator.shardPlans.write({ count: now?.count ?? shards, next: { count: to, step: "opening" } }, version);
+    }
+    let reached: string | undefined;
+    for (const calmAt = world.now() + options.minutes * 60_000; world.now() < calmAt; await step(SAY_EVERY_MS)) {
+      happen(0.08);
+      // Each step of a change of number has a good chance of a fault of its own.
+      if (plan?.next?.step !== reached) happen(0.5);
+      reached = plan?.next?.step;
+    }
+    trace.note("calm");
+    // What was begun ends within this; then there are as many tasks as there should be.
+    for (const quietAt = world.now() + 45_000; world.now() < quietAt; ) await step(SAY_EVERY_MS);
+    while (running().length < desired) start();
+    for (const surplus of running().slice(desired)) stop(surplus, 1_000);
+    await until(
+      () => plan?.next === undefined,
+      RESHARDED_WITHIN_MS,
+      () => `the number of shards still changes: ${JSON.stringify(plan)}, ${shares()}`,
+    );
+    if (plan?.count !== shards && plan?.count !== to) trace.broken(`there are ${plan?.count} shards`);
+    await until(areEven, EVEN_WITHIN_MS, uneven);
+    for (const endAt = world.now() + 30_000; world.now() < endAt; ) await step(STEP_MS);
+    if (!areEven()) trace.broken(uneven());
+    // A deal may be under way, in which a share goes before another comes.
+    const perSecond = (): readonly number[] => running().map((task) => task.perSecond ?? 0);
+    await until(
+      () => Math.min(...perSecond()) >= 1 && perSecond().reduce((sum, share) => sum + share, 0) > LIMIT * 0.8,
+      DEALT_WITHIN_MS,
+      () => `${perSecond()} requests a second`,
+    );
+    await world.advance(15_000);
+    await judge.sum(discord.sessions, plan?.count === to ? shards : undefined);
+    trace.check();
+  };
+
+  let broken: string | undefined;
+  try {
+    await happenAll();
+  } catch (error) {
+    const what = error instanceof BrokenRule ? error.message : String(error instanceof Error ? error.stack : error);
+    broken = `seed ${options.seed} at ${world.now().toFixed(0)} ms: ${what}\n${trace.tail()}`;
+  }
   return {
-    identifies: discord.identifies,
-    lost: discord.events.filter((event) => !ended.has(event)),
-    doubled: [...ended].filter(([event, times]) => times.length > 1 && !excuse(event, times)).map(([event]) => event),
-    trespasses,
-    shares: running().map((task) => task.shards.size),
-    excesses,
-    perSecond: running().map((task) => task.perSecond ?? 0),
-    events: discord.events.length,
+    broken,
+    hash: trace.hash,
+    simulatedMs: world.now(),
     faults,
+    events: judge.events,
+    overlaps: judge.overlaps,
+    leftBehind: judge.leftBehind,
+    identifies: discord.sessions.length,
+    shardCount: plan?.count ?? 0,
   };
 }

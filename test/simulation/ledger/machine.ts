@@ -9,6 +9,8 @@ export interface Machine {
   wake(): void;
   /** Nothing runs here any more. */
   kill(): void;
+  /** Runs the callback now, when the machine wakes, or never. */
+  enter(callback: () => void): void;
   /** Resolves when the machine runs; never, when it was killed. */
   awake(): Promise<void>;
 }
@@ -23,14 +25,17 @@ export function createMachine(world: Clock, rate: number, offsetMs: number): Mac
 
   const now = (): number => (state === "suspended" ? suspendedAt : world.now() - lostMs) * rate;
 
+  const enter = (callback: () => void): void => {
+    if (state === "suspended") due.push(() => enter(callback));
+    else if (state === "runs") callback();
+  };
+
   const schedule = (delayMs: number, callback: () => void): Cancel => {
     let cancelled = false;
     const run = (): void => {
-      if (cancelled || state === "dead") return;
-      if (state === "suspended") due.push(run);
-      else callback();
+      if (!cancelled) callback();
     };
-    const cancel = world.schedule(delayMs / rate, run);
+    const cancel = world.schedule(delayMs / rate, () => enter(run));
     return () => {
       cancelled = true;
       cancel();
@@ -70,6 +75,7 @@ export function createMachine(world: Clock, rate: number, offsetMs: number): Mac
     kill() {
       state = "dead";
     },
+    enter,
     awake: () =>
       state === "runs"
         ? Promise.resolve()

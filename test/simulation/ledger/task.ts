@@ -1,29 +1,47 @@
-// One task of the bot: the real leases, dispatcher and checkpoint on a simulated machine, with a fleet that only replays.
+// One process of the bot on a simulated machine: its real sets of shards, leases and resharding, put together as runtime.ts does.
 
-import { createCheckpoint } from "../../../bot/checkpoint.ts";
-import type { Clock } from "../../../bot/clock.ts";
-import { createDispatcher } from "../../../bot/gateway/dispatch.ts";
-import type { Fleet } from "../../../bot/gateway/fleet.ts";
+import type { BotDefinition } from "../../../bot/defineBot.ts";
 import { createItemLedger } from "../../../bot/ledger/itemLedger.ts";
 import type { Items } from "../../../bot/ledger/items.ts";
-import type { StoredSession } from "../../../bot/ledger/ledger.ts";
-import { createSharing } from "../../../bot/sharing.ts";
+import type { Ledger } from "../../../bot/ledger/ledger.ts";
+import { untilReachable } from "../../../bot/preflight.ts";
+import type { Api } from "../../../bot/runtime/api.ts";
+import { createLifecycle } from "../../../bot/runtime/lifecycle.ts";
+import { createResharding } from "../../../bot/runtime/resharding.ts";
+import { createShardSet, type ShardSet } from "../../../bot/runtime/shardSet.ts";
+import { type Environment, parseEnvironment } from "../../../shared/environment.ts";
 import { recordingTelemetry } from "../../bot/telemetry/recordingTelemetry.ts";
-import type { Listener, SmallDiscord } from "./discord.ts";
+import type { VirtualClock } from "../../virtualClock.ts";
+import type { Trace } from "../gateway/trace.ts";
+import type { Discord } from "./discord.ts";
 import { createMachine, type Machine } from "./machine.ts";
 import { createNetwork, type Network } from "./network.ts";
 
 export interface TaskOptions {
   readonly id: string;
-  readonly world: Clock;
+  readonly world: VirtualClock;
   readonly truth: Items;
-  readonly discord: SmallDiscord;
+  readonly discord: Discord;
   readonly random: () => number;
+  readonly trace: Trace;
   readonly tasks: number;
   readonly shards: number;
   readonly loss: "hold" | "stop";
-  /** A handler starts, or ends. */
-  handler(what: "starts" | "ends", task: SimulatedTask, event: string, shard: number): void;
+  /** How far its wall clock may be off, ms. */
+  readonly skewMs: number;
+  poisoned(shard: number, sequence: number): void;
+  handled(what: "starts" | "ends", run: Run): void;
+}
+
+/** One handler's run. */
+export interface Run {
+  readonly task: SimulatedTask;
+  /** Of the set's task item. */
+  readonly owner: string;
+  readonly event: string;
+  readonly shard: number;
+  readonly shardCount: number;
+  readonly sequence: number;
 }
 
 export interface SimulatedTask {
@@ -31,151 +49,63 @@ export interface SimulatedTask {
   readonly machine: Machine;
   readonly network: Network;
   readonly telemetry: ReturnType<typeof recordingTelemetry>;
-  /** Shards whose connection it holds or wants. */
-  readonly shards: ReadonlyMap<number, unknown>;
-  run(): Promise<void>;
+  readonly state: "runs" | "draining" | "over";
+  /** The set that leads: how many shards it has in all, and how many of them are here and ready. */
+  leading(): { readonly shardCount: number | undefined; readonly ready: number };
   /** Requests a second that it sends at most; undefined before it has joined. */
   readonly perSecond: number | undefined;
-  /** As on SIGTERM: hands on, lets handlers finish for so long, ends. */
+  run(): Promise<void>;
+  /** SIGTERM: hands on, lets handlers finish for so long, ends. */
   stop(drainMs: number): Promise<void>;
+  /** SIGKILL, or the machine is no more. */
   kill(): void;
-  state: "runs" | "draining" | "over";
 }
 
-interface Attached {
-  sessionId: string;
-  /** The last dispatch received. */
-  received: number;
-  listener: Listener | undefined;
-}
-
-// How long a dial takes until RESUME or IDENTIFY is through, and until a lost connection is dialled again, ms.
-const DIAL_MS = 60;
-const REDIAL_MS = 1_000;
 /** What all tasks together may send a second. */
 export const LIMIT = 50;
+const SLOW_SHARE = 0.05;
+const SLOW_MS = 4_000;
 
 export function createTask(options: TaskOptions): SimulatedTask {
-  const { id, world, discord, random } = options;
-  // Clocks of machines that keep time by NTP: parts of a thousand, and hours where somebody set them by hand.
-  const machine = createMachine(world, 1 + (random() - 0.5) * 0.01, (random() - 0.5) * 7_200_000);
+  const { id, world, discord, random, trace } = options;
+  // Clocks of machines that keep time by NTP: parts of a thousand; and what somebody set by hand.
+  const machine = createMachine(world, 1 + (random() - 0.5) * 0.01, (random() - 0.5) * 2 * options.skewMs);
   const { clock } = machine;
   const network = createNetwork(world, machine, options.truth, random);
   const ledger = createItemLedger(network.items, id);
-  const telemetry = recordingTelemetry();
-  const shards = new Map<number, Attached>();
+  const recorded = recordingTelemetry();
+  const telemetry = {
+    ...recorded,
+    event(name: string, fields: object) {
+      // A stack names files, which lie elsewhere on another machine.
+      trace.note(`${id} ${name} ${name === "handler.failed" ? "" : JSON.stringify(fields)}`);
+      recorded.event(name as Parameters<typeof recorded.event>[0], fields as Parameters<typeof recorded.event>[1]);
+      if (name === "dispatch.poison")
+        options.poisoned(Number(Reflect.get(fields, "shard")), Number(Reflect.get(fields, "seq")));
+      if (name === "dispatch.shed") trace.broken(`${id} sheds an event`);
+    },
+    start() {},
+    stop() {},
+    totals: () => {
+      throw new Error("nobody asks for totals");
+    },
+  };
+  const lifecycle = createLifecycle({ clock, telemetry });
+  const environment = settings(options);
   let state: SimulatedTask["state"] = "runs";
   let perSecond: number | undefined;
   // Comes and goes within a minute, in each task at other times.
   const ahead = Number(/\d+/.exec(id)?.[0]) * 17_000;
   const demandAt = (now: number): number => 40 + 40 * Math.sin((now + ahead) / 9_000);
 
-  const dispatcher = createDispatcher({
-    clock,
-    telemetry,
-    handler: (type) =>
-      type !== "MESSAGE_CREATE"
-        ? undefined
-        : async (_data, { shard, sequence, signal }) => {
-            const event = `${shards.get(shard)?.sessionId ?? lastSession.get(shard)}/${sequence}`;
-            options.handler("starts", task, event, shard);
-            await clock.sleep(random() < 0.05 ? 4_000 : 20 + random() * 200, signal);
-            options.handler("ends", task, event, shard);
-          },
-    key: (_type, _data, shard) => `${shard}.${Math.floor(random() * 3)}`,
-    waitDeadlineMs: 300_000,
-    runDeadlineMs: 900_000,
-    mayStart: () => sharing.mayAct(),
-    settled: () => sharing.settled(),
-  });
-  const lastSession = new Map<number, string>();
-
-  const connect = (shard: number, attached: Attached, delayMs: number): void => {
-    clock.schedule(delayMs, () => {
-      if (shards.get(shard) !== attached || state === "over") return;
-      const listener: Listener = {
-        event(sequence, type) {
-          // What arrives at a machine that is suspended waits in its socket.
-          void machine.awake().then(() => {
-            if (attached.listener !== listener || shards.get(shard) !== attached) return;
-            attached.received = sequence;
-            dispatcher.dispatch(shard, sequence, type, {});
-          });
-        },
-        superseded() {
-          void machine.awake().then(() => {
-            if (attached.listener === listener) connect(shard, attached, REDIAL_MS * (1 + random()));
-          });
-        },
-      };
-      attached.listener = listener;
-      if (attached.sessionId !== "" && discord.resume(shard, attached.sessionId, attached.received, listener)) return;
-      attached.received = 0;
-      dispatcher.onSession(shard, "dropped", 0);
-      attached.sessionId = discord.identify(shard, listener);
-      lastSession.set(shard, attached.sessionId);
-    });
-  };
-
-  const close = (shard: number): Attached | undefined => {
-    const attached = shards.get(shard);
-    shards.delete(shard);
-    if (attached?.listener !== undefined) discord.leave(shard, attached.listener);
-    return attached;
-  };
-
-  const stored = (shard: number, { sessionId, received }: Attached): StoredSession[] => {
-    if (sessionId === "") return [];
-    const position = dispatcher.position(shard);
-    const { finished = received, finishedAbove = [], unfinished = [] } = position ?? {};
-    return [
-      {
-        shard,
-        shardCount: options.shards,
-        sessionId,
-        resumeGatewayUrl: "wss://simulated",
-        sequence: finished,
-        finishedAbove,
-        unfinished,
-        intents: 0,
-        tokenHash: "simulated",
-        writtenAt: clock.wall(),
-      },
-    ];
-  };
-
-  const fleet = {
-    status: () => ({
-      shards: [...shards].map(([shard, { sessionId }]) => ({ shard, state: sessionId === "" ? "identifying" : "ready" })),
-    }),
-    sessions: () => [...shards].flatMap(([shard, attached]) => stored(shard, attached)),
-    take(shard: number, _count: number, session: StoredSession | undefined) {
-      const attached = { sessionId: session?.sessionId ?? "", received: session?.sequence ?? 0, listener: undefined };
-      shards.set(shard, attached);
-      lastSession.set(shard, attached.sessionId);
-      connect(shard, attached, DIAL_MS);
+  // Only what sets of shards ask of REST.
+  const api: Partial<Api> = {
+    bannedUntil: () => undefined,
+    async askGateway(signal) {
+      await clock.sleep(20 + random() * 300, signal);
+      return discord.gatewayBot();
     },
-    async giveUp(ids: readonly number[]) {
-      return ids.flatMap((shard) => {
-        const attached = close(shard);
-        return attached === undefined ? [] : stored(shard, attached);
-      });
-    },
-  };
-
-  const sharing = createSharing({
-    clock,
-    telemetry,
-    ledger,
-    shared: { items: network.items, task: id },
-    dispatcher,
-    checkpoint: () => checkpoint,
-    // Only what leases use of a fleet.
-    fleet: () => fleet as unknown as Fleet,
-    tasks: options.tasks,
-    loss: options.loss,
-    configured: options.shards,
-    recommended: async () => options.shards,
+    recommendedShards: async () => options.shards,
     requests: {
       perSecond: LIMIT,
       address: () => null,
@@ -184,61 +114,151 @@ export function createTask(options: TaskOptions): SimulatedTask {
         perSecond = neighbours.perSecond;
       },
     },
+  };
+
+  const definition: BotDefinition = { intents: [] };
+  const sets: ShardSet[] = [];
+  let leading = 0;
+
+  const handler =
+    (owner: string, set: () => ShardSet | undefined) =>
+    async (data: unknown, { shard, sequence, signal }: { shard: number; sequence: number; signal: AbortSignal }) => {
+      const shardCount = set()?.sharing?.shardCount() ?? 0;
+      const event = String(Reflect.get(Object(data), "id"));
+      const run: Run = { task, owner, event, shard, shardCount, sequence };
+      trace.note(`${owner} starts ${event} (${shard} of ${shardCount}, ${sequence})`);
+      options.handled("starts", run);
+      await clock.sleep(random() < SLOW_SHARE ? SLOW_MS : 20 + random() * 200, signal);
+      trace.note(`${owner} ends ${event}`);
+      options.handled("ends", run);
+    };
+
+  const makeSet = (beside: number | undefined): ShardSet => {
+    const number = sets.length;
+    const owner = beside === undefined ? id : `${id}+${number}`;
+    const own: Ledger = beside === undefined ? ledger : createItemLedger(network.items, owner);
+    const handle = handler(owner, () => sets[number]);
+    const set = createShardSet({
+      environment: beside === undefined ? environment : { ...environment, SHARD_COUNT: beside },
+      definition,
+      intents: 0,
+      clock,
+      random,
+      telemetry,
+      ledger: own,
+      beside,
+      leads: () => leading === number,
+      api: api as Api,
+      openTunnel: undefined,
+      connect: discord.connectFrom(machine),
+      handlerOf: (type) => (type === "MESSAGE_CREATE" ? handle : undefined),
+      onDispatch() {},
+      onEdge() {},
+      onFewerIntents() {},
+      onNoShard: (problem) => trace.broken(problem),
+      onRefusal: ({ fix }) => trace.broken(fix),
+    });
+    sets.push(set);
+    return set;
+  };
+
+  const first = makeSet(undefined);
+  const leader = (): ShardSet => sets[leading] ?? first;
+
+  const resharding = createResharding({
+    clock,
+    telemetry,
+    ledger,
+    lifecycle,
+    leading: leader,
+    make(count) {
+      const number = sets.length;
+      return {
+        set: makeSet(count),
+        lead() {
+          leading = number;
+        },
+      };
+    },
   });
-  const checkpoint = createCheckpoint({ clock, ledger, telemetry, sessions: sharing.sessions });
+
+  const setOut = async (): Promise<void> => {
+    lifecycle.enter({ phase: "running" });
+    const fleet = first.shards.open([], undefined, 0);
+    await untilReachable({ clock, telemetry, signal: lifecycle.over }, async () => first.sharing?.join());
+    if (!lifecycle.over.aborted) await resharding.start();
+    if (lifecycle.over.aborted) return first.sharing?.end();
+    fleet.start();
+    first.sharing?.start();
+    first.checkpoint.start();
+  };
 
   const task: SimulatedTask = {
     id,
     machine,
     network,
-    telemetry,
-    shards,
+    telemetry: recorded,
+    leading() {
+      const { sharing, shards } = leader();
+      return { shardCount: sharing?.shardCount(), ready: shards.fleet()?.status().ready ?? 0 };
+    },
     get perSecond() {
       return perSecond;
     },
     get state() {
       return state;
     },
-    set state(next) {
-      state = next;
-    },
     async run() {
-      for (;;) {
-        try {
-          await sharing.join();
-          break;
-        } catch {
-          await clock.sleep(2_000);
-        }
+      try {
+        await setOut();
+      } catch (error) {
+        // Whoever ended it has also ended what it waited for.
+        if (!lifecycle.over.aborted) throw error;
       }
-      if (state !== "runs") return;
-      sharing.start();
-      checkpoint.start();
     },
     async stop(drainMs) {
       await machine.awake();
       if (state !== "runs") return;
       state = "draining";
+      trace.note(`${id} is told to end`);
+      lifecycle.enter({ phase: "ending" });
+      const { shards, dispatcher, sharing, checkpoint } = leader();
       checkpoint.stop();
       dispatcher.stopStarting();
-      void sharing.leave();
       const late = new AbortController();
       const cancel = clock.schedule(drainMs, () => late.abort(new Error("drained")));
-      for (const [shard, attached] of shards) {
-        if (attached.listener !== undefined) discord.leave(shard, attached.listener);
-        attached.listener = undefined;
-      }
+      void sharing?.leave(late.signal);
+      const aside = resharding.stop(true, late.signal);
+      await shards.fleet()?.stop({ keepSessions: true });
       await dispatcher.drained(late.signal).catch(() => {});
+      lifecycle.release();
+      await Promise.all([checkpoint.write().then(() => sharing?.end(late.signal)), aside]);
       cancel();
-      await checkpoint.write();
-      await sharing.end();
+      trace.note(`${id} has ended`);
       state = "over";
+      machine.kill();
+      discord.died(machine);
     },
     kill() {
+      trace.note(`${id} is killed`);
       state = "over";
-      for (const shard of [...shards.keys()]) close(shard);
       machine.kill();
+      discord.died(machine);
     },
   };
   return task;
+}
+
+function settings({ tasks, loss }: TaskOptions): Environment {
+  const parsed = parseEnvironment({
+    DISCORD_TOKEN: "simulated",
+    LEDGER: "dynamodb:simulated",
+    GATEWAY_COMPRESSION: "none",
+    // A number of its own would be this task's say in how many there are, once it is alone.
+    SHARD_COUNT: "auto",
+    TASKS: String(tasks),
+    LEDGER_LOSS: loss,
+  });
+  if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems));
+  return parsed.environment;
 }
