@@ -1,68 +1,12 @@
-// How events reach handlers: order, room, deadlines, sheds, sessions and the drain, under a virtual clock.
+// How events reach handlers: order, room, deadlines, sheds and the drain, under a virtual clock.
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { createDispatcher, type Dispatcher, type EventHandler } from "../../../bot/gateway/dispatch.ts";
-import type { StoredSession } from "../../../bot/ledger/ledger.ts";
-import { type VirtualClock, virtualClock } from "../../virtualClock.ts";
-import { type RecordingTelemetry, recordingTelemetry } from "../telemetry/recordingTelemetry.ts";
-
-interface Bench {
-  readonly clock: VirtualClock;
-  readonly telemetry: RecordingTelemetry;
-  readonly dispatcher: Dispatcher;
-  /** Sequences in the order in which their handlers started. */
-  readonly started: number[];
-  message(sequence: number, channel?: string, shard?: number): void;
-}
-
-interface Limits {
-  readonly maxRunning?: number;
-  readonly maxWaiting?: number;
-  readonly waitDeadlineMs?: number;
-  readonly runDeadlineMs?: number;
-}
-
-function bench(handler: EventHandler, limits: Limits = {}): Bench {
-  const clock = virtualClock();
-  const telemetry = recordingTelemetry();
-  const started: number[] = [];
-  const dispatcher = createDispatcher({
-    clock,
-    telemetry,
-    waitDeadlineMs: 60_000,
-    runDeadlineMs: 45_000,
-    ...limits,
-    handler: (type) =>
-      type === "MESSAGE_CREATE"
-        ? (data, context) => {
-            started.push(context.sequence);
-            return handler(data, context);
-          }
-        : undefined,
-  });
-  const message = (sequence: number, channel = "1", shard = 0): void =>
-    dispatcher.dispatch(shard, sequence, "MESSAGE_CREATE", { channel_id: channel });
-  return { clock, telemetry, dispatcher, started, message };
-}
-
-const stored = (given: Partial<StoredSession>): StoredSession => ({
-  shard: 0,
-  shardCount: 1,
-  sessionId: "session",
-  resumeGatewayUrl: "wss://gateway.example",
-  sequence: 0,
-  intents: 1,
-  tokenHash: "0123456789abcdef",
-  writtenAt: 1,
-  ...given,
-});
-
-const never = (): Promise<never> => new Promise(() => {});
+import { dispatcherBench, never } from "./dispatcherBench.ts";
 
 describe("order", () => {
   it("keeps one key in order and runs others beside a handler of 30 s", async () => {
-    const { clock, started, message, dispatcher } = bench((data) =>
+    const { clock, started, message, dispatcher } = dispatcherBench((data) =>
       JSON.stringify(data).includes('"slow"') ? clock.sleep(30_000) : clock.sleep(10),
     );
     message(1, "slow");
@@ -91,7 +35,7 @@ describe("order", () => {
     ["another channel", { channel_id: "7", guild_id: "8" }, { channel_id: "6", guild_id: "8" }, true],
     ["another guild", { guild_id: "8" }, { guild_id: "9" }, true],
   ])("takes for the key %s", (_name, first, second, together) => {
-    const { dispatcher, started } = bench(never);
+    const { dispatcher, started } = dispatcherBench(never);
     dispatcher.dispatch(0, 1, "MESSAGE_CREATE", first);
     dispatcher.dispatch(0, 2, "MESSAGE_CREATE", second);
     expect(started).toEqual(together ? [1, 2] : [1]);
@@ -108,7 +52,7 @@ describe("order", () => {
         const finished: number[][] = [];
         let most = 0;
         const waiting: { channel: number; sequence: number }[] = [];
-        const { clock, dispatcher } = bench(
+        const { clock, dispatcher } = dispatcherBench(
           async (_data, { sequence }) => {
             const { channel, takes } = events[sequence - 1] ?? { channel: -1, takes: 0 };
             expect(busy.has(channel)).toBe(false);
@@ -146,7 +90,7 @@ describe("order", () => {
   });
 
   it("finishes events without a handler at once, also below a slow one", () => {
-    const { dispatcher, message } = bench(never);
+    const { dispatcher, message } = dispatcherBench(never);
     dispatcher.dispatch(0, 1, "TYPING_START", {});
     expect(dispatcher.position(0)).toMatchObject({ received: 1, finished: 1 });
     message(2);
@@ -157,7 +101,7 @@ describe("order", () => {
 
 describe("room", () => {
   it("runs at most 256 handlers by default and starts the rest as they end", async () => {
-    const { clock, started, message, telemetry } = bench(() => clock.sleep(1_000));
+    const { clock, started, message, telemetry } = dispatcherBench(() => clock.sleep(1_000));
     for (let sequence = 1; sequence <= 1_000; sequence++) message(sequence, `${sequence}`);
     expect(started).toHaveLength(256);
     expect(telemetry.levels).toEqual(
@@ -172,7 +116,7 @@ describe("room", () => {
   });
 
   it("sheds the oldest event of the busiest key when the waiting room is full, and counts it as finished", () => {
-    const { message, telemetry, dispatcher } = bench(never, { maxRunning: 2, maxWaiting: 4 });
+    const { message, telemetry, dispatcher } = dispatcherBench(never, { maxRunning: 2, maxWaiting: 4 });
     message(1, "flood");
     message(2, "calm");
     message(3, "calm");
@@ -187,7 +131,7 @@ describe("room", () => {
   });
 
   it("keeps the bound of 10,000 under a flood of one channel and then of many", () => {
-    const { message, telemetry, started } = bench(never);
+    const { message, telemetry, started } = dispatcherBench(never);
     for (let sequence = 1; sequence <= 12_000; sequence++) message(sequence, "one");
     for (let sequence = 12_001; sequence <= 24_000; sequence++) message(sequence, `${sequence}`);
     expect(telemetry.levels.get("HandlersWaiting")).toBe(10_000);
@@ -196,7 +140,7 @@ describe("room", () => {
   });
 
   it("sheds what has waited too long", async () => {
-    const { clock, message, telemetry, started, dispatcher } = bench(() => clock.sleep(40_000), {
+    const { clock, message, telemetry, started, dispatcher } = dispatcherBench(() => clock.sleep(40_000), {
       waitDeadlineMs: 30_000,
     });
     message(1);
@@ -224,7 +168,7 @@ describe("a handler that fails", () => {
     ],
     ["rejects", () => Promise.reject(new TypeError("broken"))],
   ])("is reported when it %s, and the next one of its key starts", async (_how, handler: () => unknown) => {
-    const { clock, message, telemetry, started, dispatcher } = bench(handler);
+    const { clock, message, telemetry, started, dispatcher } = dispatcherBench(handler);
     message(1);
     message(2);
     await clock.advance(0);
@@ -241,7 +185,7 @@ describe("a handler that fails", () => {
   it("loses its slot at its deadline, its signal aborts, and its late end changes nothing", async () => {
     const signals: AbortSignal[] = [];
     const ends: ((error: Error) => void)[] = [];
-    const { clock, message, telemetry, started, dispatcher } = bench(
+    const { clock, message, telemetry, started, dispatcher } = dispatcherBench(
       (_data, { signal }) => {
         signals.push(signal);
         return new Promise((_resolve, reject) => ends.push(reject));
@@ -267,7 +211,7 @@ describe("a handler that fails", () => {
   it("has a deadline of its own, whoever else runs or has ended, and one timer serves all", async () => {
     const signals: AbortSignal[] = [];
     const ends: (() => void)[] = [];
-    const { clock, message } = bench((_data, { signal }) => {
+    const { clock, message } = dispatcherBench((_data, { signal }) => {
       signals.push(signal);
       return new Promise<void>((resolve) => ends.push(resolve));
     });
@@ -288,157 +232,9 @@ describe("a handler that fails", () => {
   });
 });
 
-describe("sessions", () => {
-  const ready = (dispatcher: Dispatcher): void => dispatcher.dispatch(0, 1, "READY", {});
-  const announced = (dispatcher: Dispatcher): void => dispatcher.onSession(0, "started", 1);
-
-  it.each([
-    ["after its READY", [ready, announced]],
-    ["before its READY", [announced, ready]],
-    ["never", [ready]],
-  ])("start anew when a new one is announced %s, and an old handler does not move it", async (_when, steps) => {
-    const { clock, message, dispatcher, started } = bench(() => clock.sleep(1_000));
-    for (const step of steps) step(dispatcher);
-    message(2);
-    message(3);
-    for (const step of steps) step(dispatcher);
-    message(2, "2");
-    expect(started).toEqual([2, 2]);
-    expect(dispatcher.position(0)).toMatchObject({
-      received: 2,
-      finished: 1,
-      unfinished: [{ sequence: 2, deaths: 1 }],
-    });
-    await clock.advance(500);
-    message(3, "3");
-    await clock.advance(500);
-    expect(dispatcher.position(0)).toMatchObject({ received: 3, finished: 2, finishedAbove: [] });
-    await clock.advance(2_000);
-    expect(started).toEqual([2, 2, 3, 3]);
-  });
-
-  it("have no position once dropped", () => {
-    const { message, dispatcher } = bench(() => undefined);
-    message(5);
-    expect(dispatcher.position(0)?.finished).toBe(5);
-    dispatcher.onSession(0, "dropped", 5);
-    expect(dispatcher.position(0)).toBeUndefined();
-  });
-
-  it("are kept apart by shard", () => {
-    const { message, dispatcher, started } = bench(() => undefined);
-    message(5, "1", 0);
-    message(3, "2", 1);
-    expect(started).toEqual([5, 3]);
-    expect([dispatcher.position(0)?.received, dispatcher.position(1)?.received]).toEqual([5, 3]);
-  });
-
-  it("go on from an earlier process: done ones dropped, poison skipped, the rest run, each once", () => {
-    const { message, dispatcher, started, telemetry } = bench(never);
-    dispatcher.restore(
-      stored({
-        sequence: 10,
-        finishedAbove: [12, 15],
-        unfinished: [
-          { sequence: 11, deaths: 1 },
-          { sequence: 13, deaths: 2 },
-        ],
-      }),
-    );
-    for (let sequence = 11; sequence <= 16; sequence++) message(sequence, `${sequence}`);
-    dispatcher.onSession(0, "resumed", 16);
-    message(16);
-    expect(started).toEqual([11, 14, 16]);
-    expect(telemetry.named("dispatch.poison")).toEqual([{ shard: 0, seq: 13, type: "MESSAGE_CREATE", deaths: 2 }]);
-    expect(dispatcher.position(0)).toEqual({
-      received: 16,
-      finished: 10,
-      finishedAbove: [12, 13, 15],
-      unfinished: [
-        { sequence: 11, deaths: 2 },
-        { sequence: 14, deaths: 1 },
-        { sequence: 16, deaths: 1 },
-      ],
-    });
-  });
-
-  it("know what an earlier process finished also behind a RESUMED that the replay brings again", () => {
-    const { message, dispatcher, started } = bench(never);
-    dispatcher.restore(stored({ sequence: 10, finishedAbove: [12, 15] }));
-    dispatcher.onSession(0, "resumed", 10);
-    dispatcher.dispatch(0, 11, "RESUMED", {});
-    for (let sequence = 12; sequence <= 16; sequence++) message(sequence, `${sequence}`);
-    expect(started).toEqual([13, 14, 16]);
-  });
-
-  it.each<[string, (dispatcher: Dispatcher) => void]>([
-    ["told to start nothing", (dispatcher) => dispatcher.stopStarting()],
-    ["given away", (dispatcher) => dispatcher.release(0)],
-  ])("keep what an earlier process left when the replay comes after they were %s", (_what, end) => {
-    const { message, dispatcher } = bench(never);
-    const left = { finishedAbove: [12, 15], unfinished: [{ sequence: 11, deaths: 1 }] };
-    dispatcher.restore(stored({ sequence: 10, ...left }));
-    end(dispatcher);
-    for (let sequence = 11; sequence <= 16; sequence++) message(sequence);
-    dispatcher.onSession(0, "resumed", 16);
-    expect(dispatcher.position(0)).toMatchObject({ finished: 10, ...left });
-  });
-
-  it("begin nothing again when the shard comes back that their own handlers run or have finished since", async () => {
-    const { clock, message, dispatcher, started } = bench((_data, { sequence }) => clock.sleep(sequence * 1_000));
-    for (const sequence of [1, 2, 3]) message(sequence, `${sequence}`);
-    dispatcher.release(0);
-    await clock.advance(1_500);
-    for (let moves = 0; moves < 2; moves++) {
-      const back = dispatcher.takeBack(0);
-      expect(back?.position).toMatchObject({ finished: 1 });
-      dispatcher.restore(stored({ sequence: back?.position.finished ?? 0 }), back?.held);
-      if (moves === 0) dispatcher.release(0);
-    }
-    expect(dispatcher.running(0)).toEqual([2, 3]);
-    for (const sequence of [2, 3, 4]) message(sequence, `${sequence}`);
-    await clock.advance(1_000);
-    expect(dispatcher.position(0)).toMatchObject({ received: 4, finished: 2 });
-    expect(dispatcher.running(0)).toEqual([3, 4]);
-    await clock.advance(3_000);
-    expect(dispatcher.position(0)).toMatchObject({ received: 4, finished: 4 });
-    expect(started).toEqual([1, 2, 3, 4]);
-  });
-
-  it.each(["release", "lose"] as const)(
-    "run what came over once, when the shard comes back after they %s it",
-    async (leave) => {
-      const { clock, message, dispatcher, started } = bench(never);
-      const there = Promise.withResolvers<"run">();
-      dispatcher.restore(stored({ sequence: 10 }), (sequence) => (sequence === 11 ? there.promise : undefined));
-      message(11, "11");
-      dispatcher[leave](0);
-      const back = dispatcher.takeBack(0);
-      await clock.advance(0);
-      expect(back?.position).toMatchObject({ finished: 10, finishedAbove: [] });
-      dispatcher.restore(stored({ sequence: 10 }), back?.held);
-      message(11, "11");
-      there.resolve("run");
-      await clock.advance(0);
-      expect(started).toEqual([11]);
-      expect(dispatcher.running(0)).toEqual([11]);
-    },
-  );
-
-  it("say so when an event runs for so long that its place is given up", () => {
-    const { message, dispatcher, telemetry } = bench(never);
-    message(1);
-    for (let sequence = 2; sequence <= 10_002; sequence++) dispatcher.dispatch(0, sequence, "TYPING_START", {});
-    expect(dispatcher.position(0)?.finished).toBe(10_002);
-    expect(telemetry.lines).toMatchObject([
-      { level: "warn", message: expect.stringContaining("will not bring it again") },
-    ]);
-  });
-});
-
 describe("the drain", () => {
   it("starts nothing, takes nothing in, and resolves when the running ones have settled", async () => {
-    const { clock, message, dispatcher, started } = bench(() => clock.sleep(1_000));
+    const { clock, message, dispatcher, started } = dispatcherBench(() => clock.sleep(1_000));
     message(1);
     message(2);
     dispatcher.stopStarting();
@@ -458,7 +254,7 @@ describe("the drain", () => {
   });
 
   it("waits for what waits as well, unless told to start nothing", async () => {
-    const { clock, message, dispatcher, started } = bench(() => clock.sleep(1_000));
+    const { clock, message, dispatcher, started } = dispatcherBench(() => clock.sleep(1_000));
     for (const sequence of [1, 2, 3]) message(sequence);
     let drained = false;
     void dispatcher.drained(new AbortController().signal).then(() => {
@@ -471,14 +267,14 @@ describe("the drain", () => {
   });
 
   it("resolves at once when nothing runs", async () => {
-    const { dispatcher } = bench(never);
+    const { dispatcher } = dispatcherBench(never);
     dispatcher.stopStarting();
     await expect(dispatcher.drained(new AbortController().signal)).resolves.toBeUndefined();
   });
 
   it("ends with its signal: what still runs is aborted and stays unfinished", async () => {
     const signals: AbortSignal[] = [];
-    const { message, dispatcher } = bench((_data, { signal }) => {
+    const { message, dispatcher } = dispatcherBench((_data, { signal }) => {
       signals.push(signal);
       return never();
     });

@@ -6,19 +6,11 @@ import { MOST_WARY, TURN_MS } from "../../../bot/gateway/wary.ts";
 import type { StoredSession } from "../../../bot/ledger/ledger.ts";
 import { type VirtualClock, virtualClock } from "../../virtualClock.ts";
 import { recordingTelemetry } from "../telemetry/recordingTelemetry.ts";
+import { storedSession } from "./dispatcherBench.ts";
 
 const WRITE_MS = 5;
 
-const SESSION: StoredSession = {
-  shard: 0,
-  shardCount: 1,
-  sessionId: "session",
-  resumeGatewayUrl: "wss://gateway.example",
-  sequence: 0,
-  intents: 1,
-  tokenHash: "0123456789abcdef",
-  writtenAt: 1,
-};
+const SESSION = storedSession({});
 
 interface Bench {
   readonly clock: VirtualClock;
