@@ -176,16 +176,16 @@ async function recover(scene: Scene): Promise<void> {
       if (at >= from) perKey.set(key, (perKey.get(key) ?? 0) + 1);
     }
     const turns = Math.max(0, ...perKey.values());
-    const waiting = life.fleet.status().shards.some(({ state, received }) => state !== "ready" && received === 0);
+    const { identify, edge, shards } = life.fleet.status();
+    const waiting = shards.some(({ state, received }) => state !== "ready" && received === 0);
     const identifyMs = turns > 0 || waiting ? (turns + 1) * 5_000 + IDENTIFY_BACKOFF_MS : 0;
-    const { identify, edge } = life.fleet.status();
     // The budget comes back when it does, a ban is over when the edge said, and too many starts are held back.
     for (const until of [identify.waitingUntil, edge.until]) {
       if (until !== null) boundMs = Math.max(boundMs, Date.parse(until) - timeline.wall() + timeline.now() - from);
     }
     const allowed = RECOVERY_MS + PAUSE_MS + identifyMs + boundMs;
     if (timeline.now() - from > allowed) {
-      const states = life.fleet.status().shards.filter(({ state }) => state !== "ready");
+      const states = shards.filter(({ state }) => state !== "ready");
       const peers = [...discord.peers].map(({ number, phase, session }) => `${number} ${phase} ${session?.shard}`);
       trace.note(`connections: ${peers.join(", ")}`);
       trace.broken(`not ready ${allowed} ms after the last fault: ${JSON.stringify(states.slice(0, 5))}`);
