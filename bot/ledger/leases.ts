@@ -234,7 +234,8 @@ export function createLeases(options: LeasesOptions): Leases {
 
   const readShards = async (): Promise<void> => {
     const [count, leases] = await Promise.all([agree(), items.list(KIND.shard)]);
-    if (table.held.size === 0) shardCount = count;
+    // A set that another stands beside keeps its number to its end: that one has the new number.
+    if (table.held.size === 0 && said.step === undefined) shardCount = count;
     if (shardCount === undefined) return;
     const found = leases.flatMap((item) => leaseFrom(item) ?? []);
     table.shardsRead(found, shardCount, clock.now());

@@ -2,6 +2,7 @@
 
 import type { Clock } from "../clock.ts";
 import { createEventClaims } from "../ledger/eventClaims.ts";
+import type { Task } from "../ledger/leaseRecords.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { LedgerError } from "../ledger/ledgerError.ts";
 import { createMemoryLedger } from "../ledger/memory.ts";
@@ -55,8 +56,10 @@ export function createResharding(parts: ReshardingParts): Resharding {
   let move: Move | undefined;
   let isMoving = false;
   let alone: "with claims" | undefined;
-  // Since when every task has been where the plan wants it.
-  let complete: { readonly version: string | undefined; readonly since: number } | undefined;
+  // Since when every task has been where the plan wants it, and what each had said by the end of that wait.
+  let complete:
+    | { readonly version: string | undefined; readonly since: number; said?: ReadonlyMap<string, number> }
+    | undefined;
 
   const claiming = (count: number, unanswered: boolean): Handling => ({
     claims: createEventClaims({ clock, values, set: String(count) }),
@@ -123,6 +126,7 @@ export function createResharding(parts: ReshardingParts): Resharding {
   const settle = async (of: Move, { count }: ShardPlan): Promise<void> => {
     if (count !== of.to) {
       of.old.handle("all");
+      of.old.sharing?.say(undefined, undefined);
       move = undefined;
       tell(of, "given up");
       await of.next.shards.fleet()?.stop({ keepSessions: false });
@@ -142,8 +146,11 @@ export function createResharding(parts: ReshardingParts): Resharding {
   const follow = async (plan: ShardPlan): Promise<void> => {
     const { count: from, next } = plan;
     if (next === undefined) {
-      if (move !== undefined) await settle(move, plan);
-      else if (alone === "with claims") parts.leading().handle("all");
+      if (move !== undefined) {
+        // Whoever was out of the ledger's reach meanwhile has yet to close.
+        if (from === move.to) for (const step of stepsUpTo("closing", move.step)) carryOut(move, step);
+        await settle(move, plan);
+      } else if (alone === "with claims") parts.leading().handle("all");
       alone = undefined;
       return;
     }
@@ -153,7 +160,11 @@ export function createResharding(parts: ReshardingParts): Resharding {
       alone = "with claims";
       return;
     }
-    move ??= await begin(from, next.count);
+    if (move === undefined) {
+      // From here on the old set keeps its number, whatever becomes of the plan.
+      parts.leading().sharing?.say("opening", readyOf(parts.leading()));
+      move = await begin(from, next.count);
+    }
     for (const step of stepsUpTo(next.step, move.step)) carryOut(move, step);
     const { old, next: set, step, closed } = move;
     set.sharing?.say(step, readyOf(set));
@@ -180,6 +191,12 @@ export function createResharding(parts: ReshardingParts): Resharding {
     };
   };
 
+  const everybody = (): readonly Task[] => ((move?.next ?? parts.leading()).sharing?.tasks() ?? []).filter(isActive);
+
+  /** Whether every task has spoken since: one that has just died still looks as it did when it lived. */
+  const haveSpoken = (said: ReadonlyMap<string, number>): boolean =>
+    everybody().every(({ id, version }) => version !== said.get(id));
+
   /** One look at the plan, and what follows from it. */
   const turn = async (): Promise<void> => {
     const { plan, version } = await ledger.shardPlans.read();
@@ -189,7 +206,10 @@ export function createResharding(parts: ReshardingParts): Resharding {
     const later = advance(plan, seen(plan));
     if (later === undefined) complete = undefined;
     else if (complete === undefined || complete.version !== version) complete = { version, since: clock.now() };
-    else if (clock.now() - complete.since >= APART_MS) await ledger.shardPlans.write(later, version);
+    else if (clock.now() - complete.since >= APART_MS) {
+      complete.said ??= versionsOf(everybody());
+      if (haveSpoken(complete.said)) await ledger.shardPlans.write(later, version);
+    }
   };
 
   const unreachable = (error: unknown): void => {
@@ -226,6 +246,11 @@ export function createResharding(parts: ReshardingParts): Resharding {
     },
   };
 }
+
+const isActive = ({ record }: Task): boolean => record.state === "active";
+
+const versionsOf = (tasks: readonly Task[]): ReadonlyMap<string, number> =>
+  new Map(tasks.map(({ id, version }) => [id, version]));
 
 const readyOf = ({ shards }: ShardSet): number => shards.fleet()?.status().ready ?? 0;
 
