@@ -6,6 +6,7 @@ import type { Telemetry } from "./telemetry/telemetry.ts";
 
 // A crash replays what came since the last checkpoint; Discord keeps sessions for minutes, so seconds are fresh enough.
 const CHECKPOINT_EVERY_MS = 5_000;
+const INSIST_EVERY_MS = 1_000;
 
 export interface Checkpoint {
   start(): void;
@@ -14,6 +15,8 @@ export interface Checkpoint {
    * and tried again at the next turn.
    */
   write(): Promise<void>;
+  /** Writes until the ledger has taken it: once at least, and then every second until the signal aborts. */
+  insist(signal: AbortSignal): Promise<void>;
   /** Whether the ledger holds what the last write that has ended was to keep. */
   kept(): boolean;
   /** Leaves no session behind: they were ended, and a successor must not try them. Before `start` none was. */
@@ -81,6 +84,13 @@ export function createCheckpoint(parts: {
       turn();
     },
     write,
+    async insist(signal) {
+      await write();
+      while (!isKept && !signal.aborted) {
+        await clock.sleep(INSIST_EVERY_MS, signal).catch(() => {});
+        await write();
+      }
+    },
     kept: () => isKept,
     forget: async () => (cancel === undefined ? undefined : after(() => writeOnce([]))),
     stop: () => cancel?.(),

@@ -46,9 +46,13 @@ export interface Sharing extends Pick<Leases, "tasks" | "say" | "shardCount"> {
   sessions(): readonly StoredSession[];
   /** Runs the same shards in a new fleet, without their sessions. */
   again(): void;
-  /** Writes the checkpoint and frees every shard; nothing may start any more. */
-  leave(): Promise<void>;
-  end(): Promise<void>;
+  /**
+   * Writes the checkpoint and frees every shard; nothing may start any more. A ledger that does not answer is asked again
+   * until the signal aborts.
+   */
+  leave(late: AbortSignal): Promise<void>;
+  /** The last word, said again likewise until the ledger has heard it. */
+  end(late?: AbortSignal): Promise<void>;
 }
 
 // Whoever takes a shard reads its session at once; two minutes cover an owner that starts anew meanwhile.
@@ -152,9 +156,9 @@ export function createSharing(parts: SharingParts): Sharing {
     again() {
       for (const shard of leases.held.keys()) parts.fleet()?.take(shard, shardCount, undefined);
     },
-    leave: () => leases.leave(() => parts.checkpoint().write()),
-    async end() {
-      await leases.end();
+    leave: (late) => leases.leave(() => parts.checkpoint().insist(late)),
+    async end(late = AbortSignal.abort()) {
+      await leases.end(late);
       leases.stop();
     },
   };

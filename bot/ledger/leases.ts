@@ -72,8 +72,8 @@ export interface Leases {
    * reported, whether or not the checkpoint has it.
    */
   leave(saved: () => Promise<void>): Promise<void>;
-  /** The last word: no handler runs any more. */
-  end(): Promise<void>;
+  /** The last word: no handler runs any more. Without an answer it is said again until the signal aborts. */
+  end(late: AbortSignal): Promise<void>;
   stop(): void;
 }
 
@@ -81,6 +81,7 @@ export interface Leases {
 const HURRY_MS = 150;
 // Handlers that end together are told together.
 const REPORT_MS = 50;
+const ASK_AGAIN_MS = 1_000;
 
 export function createLeases(options: LeasesOptions): Leases {
   const { clock, telemetry, items, id } = options;
@@ -341,13 +342,16 @@ export function createLeases(options: LeasesOptions): Leases {
       leaving = true;
       for (const shard of table.held.keys()) given.give(shard, options.running(shard));
       await saved();
+      if (state !== "active") return;
       state = "draining";
       await own.beat();
     },
-    async end() {
+    async end(late) {
       leaving = true;
       state = "gone";
-      if (joined) await own.beat();
+      if (!joined) return;
+      while ((await own.beat()) === "unreachable" && !late.aborted)
+        await clock.sleep(ASK_AGAIN_MS, late).catch(() => {});
     },
     stop() {
       stopping.abort(new Error("the task stops"));

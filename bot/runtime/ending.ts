@@ -1,5 +1,6 @@
 // How a run ends: asked to, refused by Discord, or by an error that nobody caught; and what is saved on the way.
 
+import { once } from "node:events";
 import type { Environment } from "../../shared/environment.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import type { Ledger } from "../ledger/ledger.ts";
@@ -62,25 +63,33 @@ export function createEnding(parts: EndingParts): Ending {
     telemetry.level("DeployRunning", 1);
     telemetry.event("bot.draining", { signal, keepSessions: keepSessions ? "yes" : "no" });
     checkpoint.stop();
+    const late = new AbortController();
+    const cancel = clock.schedule(environment.DRAIN_MS, () => late.abort(new Error("DRAIN_MS is over")));
     // A kept session replays what has not been started; without one, only what is here now can still be handled.
     if (keepSessions) {
       dispatcher.stopStarting();
       // A successor that waits RESUMEs as soon as it is told, and Discord then closes here by itself.
-      if (sharing !== undefined) void sharing.leave();
+      if (sharing !== undefined) void sharing.leave(late.signal);
       else await within(SAVE_BEFORE_CLOSE_MS, checkpoint.write());
     }
-    const late = new AbortController();
     const aside = stopAside(keepSessions, late.signal);
     await shards.fleet()?.stop({ keepSessions });
-    const cancel = clock.schedule(environment.DRAIN_MS, () => late.abort(new Error("DRAIN_MS is over")));
     await dispatcher.drained(late.signal).catch(() => {});
     await api.client().stop(Math.max(0, environment.DRAIN_MS - (clock.now() - since)));
-    cancel();
-    // Handlers that ended meanwhile need no replay; a session that was ended must not be tried again.
-    const saved = keepSessions ? checkpoint.write() : checkpoint.forget();
     // What the module lets go of now, a successor need not wait for.
     lifecycle.release();
-    await within(SAVE_DEADLINE_MS, Promise.all([saved.then(sharing?.end), aside, parts.valuesSettled()]));
+    // Handlers that ended meanwhile need no replay; a session that was ended must not be tried again.
+    const saved = async (): Promise<void> => {
+      if (!keepSessions) await checkpoint.forget();
+      else if (sharing === undefined) await checkpoint.write();
+      // A successor waits for what a table that is away for a moment has not been told yet.
+      else await checkpoint.insist(late.signal);
+      await sharing?.end(late.signal);
+    };
+    const saving = Promise.all([saved(), aside, parts.valuesSettled()]);
+    if (sharing !== undefined && !late.signal.aborted) await Promise.race([saving, once(late.signal, "abort")]);
+    cancel();
+    await within(SAVE_DEADLINE_MS, saving);
     lifecycle.finish(crashed ? EXIT.bug : EXIT.asked, since);
   }
 

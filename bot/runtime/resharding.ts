@@ -93,12 +93,12 @@ export function createResharding(parts: ReshardingParts): Resharding {
   /** The old set takes nothing new in, finishes what it has begun, and is no more. */
   const close = async ({ old }: Move, late: AbortSignal): Promise<void> => {
     old.checkpoint.stop();
-    void old.sharing?.leave();
+    void old.sharing?.leave(late);
     await old.shards.fleet()?.stop({ keepSessions: false });
     await old.dispatcher.drained(late).catch(() => {});
     if (old.sharing === undefined) return;
     await old.checkpoint.forget();
-    await old.sharing.end();
+    await old.sharing.end(late);
   };
 
   const closeInTime = async (of: Move): Promise<void> => {
@@ -237,12 +237,12 @@ export function createResharding(parts: ReshardingParts): Resharding {
       next.checkpoint.stop();
       if (keeps) {
         next.dispatcher.stopStarting();
-        void next.sharing?.leave();
+        void next.sharing?.leave(late);
       }
       await next.shards.fleet()?.stop({ keepSessions: keeps });
       await next.dispatcher.drained(late).catch(() => {});
-      if (keeps) await next.checkpoint.write();
-      await next.sharing?.end();
+      if (keeps) await next.checkpoint.insist(late);
+      await next.sharing?.end(late);
     },
   };
 }

@@ -3,6 +3,7 @@
 import { expect, it } from "vitest";
 import { createCheckpoint } from "../../bot/checkpoint.ts";
 import type { StoredSession } from "../../bot/ledger/ledger.ts";
+import { LedgerError } from "../../bot/ledger/ledgerError.ts";
 import { createMemoryLedger } from "../../bot/ledger/memory.ts";
 import { virtualClock } from "../virtualClock.ts";
 import { recordingTelemetry } from "./telemetry/recordingTelemetry.ts";
@@ -55,4 +56,41 @@ it("writes once for all that asked before the write began, and again for what mo
   sequence = 3;
   await checkpoint.write();
   expect(written).toEqual([2, 3]);
+});
+
+it("insists on what must be written until the ledger takes it, or the time is over", async () => {
+  const clock = virtualClock();
+  const ledger = createMemoryLedger();
+  let refuses = 3;
+  const failing = {
+    ...ledger,
+    async writeSessions(sessions: readonly StoredSession[]) {
+      if (refuses-- > 0) throw new LedgerError("unreachable", "the table is away");
+      return ledger.writeSessions(sessions);
+    },
+  };
+  const late = new AbortController();
+  const checkpoint = createCheckpoint({
+    clock,
+    ledger: failing,
+    telemetry: recordingTelemetry(),
+    sessions: () => [SESSION],
+  });
+  const insisted = checkpoint.insist(late.signal);
+  await clock.advance(10_000);
+  await insisted;
+  expect(await ledger.readSessions()).toHaveLength(1);
+  refuses = Number.POSITIVE_INFINITY;
+  const other = createCheckpoint({
+    clock,
+    ledger: failing,
+    telemetry: recordingTelemetry(),
+    sessions: () => [SESSION],
+  });
+  const inVain = other.insist(late.signal);
+  await clock.advance(10_000);
+  late.abort();
+  await inVain;
+  expect(other.kept()).toBe(false);
+  expect(clock.pending()).toBe(0);
 });

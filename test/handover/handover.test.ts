@@ -69,6 +69,36 @@ describe.concurrent("a deploy", () => {
   );
 });
 
+describe.concurrent("a deploy while the table is away", () => {
+  promise("hands on what was handled as soon as the table is back, within the drain", OPTIONS, async (world) => {
+    const own = await startTables();
+    try {
+      const table = await own.create();
+      const start = () => world.bot({ ...own.environment, LEDGER: `dynamodb:${table}`, DRAIN_MS: "100000" });
+      const old = start();
+      await old.event("bot.ready");
+      const next = start();
+      await next.event("bot.waiting");
+      const messages = traffic(world, SHARDS, 20);
+      await realMilliseconds(300);
+      own.cut();
+      old.kill("SIGTERM");
+      await old.event("bot.draining");
+      await world.clock.sleep(4_000);
+      expect(await Promise.race([old.ended, "drains"])).toBe("drains");
+      await own.back();
+      await next.event("bot.ready");
+      expect(await old.ended).toBe(0);
+      await realMilliseconds(500);
+      await eachOnce(await messages.stop(), [old, next]);
+      expect(next.events("task.dead")).toEqual([]);
+      expect(identifies(world)).toBe(SHARDS);
+    } finally {
+      own.close();
+    }
+  });
+});
+
 describe.concurrent("a handler that runs across a deploy", () => {
   promise("finishes in the old task, and the new one drops the event and goes on behind it", OPTIONS, async (world) => {
     const { old, next, long } = await holding(world, 100_000);

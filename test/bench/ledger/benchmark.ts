@@ -158,7 +158,7 @@ async function startTask(clock: VirtualClock, meter: Meter, tasks: number, shard
     async leave() {
       over.abort(new Error("the task leaves"));
       checkpoint.stop();
-      await sharing.leave();
+      await sharing.leave(AbortSignal.abort());
       await sharing.end();
     },
     stop,
