@@ -90,6 +90,11 @@ describe("judge", () => {
       ),
       /no other slot/,
     ],
+    [
+      "a NAT of another kind in its place",
+      preview(...ROTATION.map((each, place) => (place === 1 ? step("create", "instance", "nat-blue-a") : each))),
+      /no other slot/,
+    ],
     ["an unknown operation", preview(step("explode", "task", "task")), /"explode"/],
     ["a step without urn", preview({ op: "same" }), /no urn/],
     ["a step that is a text", preview("same"), /not an object/],

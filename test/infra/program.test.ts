@@ -128,6 +128,12 @@ describe.each(STACKS)("stack %s", (stack) => {
     for (const resource of dependents) expect(precedents(program, resource), resource.name).toContain(internet.urn);
   });
 
+  it("lets a NAT gateway that is replaced go first, since an address serves one at a time", () => {
+    for (const { options } of ofType(of(stack), "aws:ec2/natGateway:NatGateway")) {
+      expect(options.deleteBeforeReplace).toBe(true);
+    }
+  });
+
   it("declares the container as the rehearsal and ECS need it", () => {
     expect(container(of(stack))).toMatchObject({
       essential: true,

@@ -166,6 +166,19 @@ describe("rotate", () => {
     });
   });
 
+  it("writes every other slot too: setting one alone drops those that come from a default", () => {
+    const slots = { red: { allocationId: "eipalloc-0123456789abcdef0" }, green: {} };
+    expect(rotate({ ...request, slots })).toEqual({
+      ok: true,
+      commands: [
+        ["set", "--path", "egressSlots.red", '{"allocationId":"eipalloc-0123456789abcdef0"}'],
+        ["set", "--path", "egressSlots.green", "{}"],
+        ["set", "--path", "egressSlots.blue", "{}"],
+        ["set", "egressSlot", "blue"],
+      ],
+    });
+  });
+
   it.each([
     ["the active slot", { to: "green" }, /active already/],
     ["a slot with an odd name", { to: "Blue 2" }, /lower-case/],

@@ -128,6 +128,29 @@ describe("Scheduler", () => {
     expect(scheduler.lanes).toBe(0);
   });
 
+  it("counts on no slot of a leaking bucket once a 429 has proved it wrong", () => {
+    const { scheduler, add, go, at } = given();
+    const path = `/channels/${id(1)}/messages`;
+    // A slot of a second: the second and the third answer find it partly back, which no fixed window would.
+    for (const [now, remaining, resetAfterMs] of [
+      [0, 4, 1000],
+      [100, 3, 1900],
+      [200, 2, 2800],
+    ] as const) {
+      at(now);
+      add("probe", "GET", path);
+      const probe = first(go());
+      scheduler.answered(probe, now, limits("leaking", remaining, resetAfterMs), true);
+      scheduler.done(probe, now);
+    }
+    scheduler.block(routeOf("GET", path, undefined, 0), 1200, 200, true);
+    for (let number = 0; number < 5; number++) add(`after ${number}`, "GET", path);
+    at(1200);
+    expect(go()).toEqual([]);
+    at(3000);
+    expect(go()).toHaveLength(5);
+  });
+
   it("refuses more than one line can hold", () => {
     const { scheduler, add } = given();
     const path = `/channels/${id(1)}/messages`;
@@ -139,5 +162,14 @@ describe("Scheduler", () => {
     }
     expect(added).toBe(10_001);
     expect(scheduler.hasRoom(routeOf("POST", `/channels/${id(2)}/messages`, undefined, 0))).toBe(true);
+  });
+
+  it("refuses more than all lines together can hold", () => {
+    const { scheduler, add } = given();
+    const path = (number: number): string => `/channels/${id(number % 10)}/messages`;
+    const room = (number: number): boolean => scheduler.hasRoom(routeOf("GET", path(number), undefined, 0));
+    let added = 0;
+    while (room(added) && added < 60_000) add("get", "GET", path(added++));
+    expect(added).toBe(50_000);
   });
 });
