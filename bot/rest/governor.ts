@@ -176,7 +176,7 @@ export class InvalidBudget {
   }
 }
 
-/** Requests a second that would be sent if the limit allowed it: those of the last 5 s, and those that wait for it alone. */
+/** Requests a second that would be sent if the limit allowed it. */
 export class Demand {
   readonly #cells: number[] = [];
   #first = 0;
@@ -187,11 +187,15 @@ export class Demand {
     this.#cells[cell] = (this.#cells[cell] ?? 0) + 1;
   }
 
-  /** @param waiting requests that could go but for the limit */
+  /**
+   * Those of the last 5 s, and what waits for the limit alone. Who waits for answers in turn never has much waiting, and
+   * asks for twice what it gets.
+   * @param waiting requests that could go but for the limit
+   */
   perSecond(now: number, waiting: number): number {
     this.#cellOf(now);
-    const sent = this.#cells.reduce((sum, count) => sum + (count ?? 0), 0);
-    return (sent + waiting) / DEMAND_CELLS;
+    const sent = this.#cells.reduce((sum, count) => sum + (count ?? 0), 0) / DEMAND_CELLS;
+    return waiting === 0 ? sent : sent + Math.max(sent, waiting);
   }
 
   #cellOf(now: number): number {

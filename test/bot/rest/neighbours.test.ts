@@ -43,8 +43,11 @@ describe("a share of the limit", () => {
     expect(demand.perSecond(100_000, 0)).toBe(0);
     for (let sent = 0; sent < 20; sent++) demand.sent(100_000);
     demand.sent(103_500);
-    expect(demand.perSecond(104_900, 9)).toBe(6);
-    expect(demand.perSecond(105_000, 9)).toBe(2);
+    expect(demand.perSecond(104_900, 0)).toBe(4.2);
+    // Few wait since each waits for an answer first: twice as much. Many wait: what they need.
+    expect(demand.perSecond(104_900, 1)).toBe(8.4);
+    expect(demand.perSecond(104_900, 9)).toBe(13.2);
+    expect(demand.perSecond(105_000, 9)).toBe(9.2);
     expect(demand.perSecond(200_000, 0)).toBe(0);
   });
 });
