@@ -101,13 +101,14 @@ export function promise(title: string, options: WorldOptions, body: (world: Worl
       });
       const home = mkdtempSync(path.join(tmpdir(), "mooring-face-"));
       const bots: FaceBot[] = [];
+      let over = false;
       const endAll = async (): Promise<void> => {
+        over = true;
         for (const bot of bots) bot.kill("SIGKILL");
         await Promise.all(bots.map(({ ended }) => ended));
       };
-      const late = setTimeout(() => {
-        for (const bot of bots) bot.kill("SIGKILL");
-      }, WORLD_ENDS_MS);
+      const { promise: hung, reject: hang } = Promise.withResolvers<never>();
+      const late = setTimeout(() => hang(new Error("the world hung: what its bots printed follows")), WORLD_ENDS_MS);
       const usual = {
         ...NODE_ENVIRONMENT,
         DISCORD_TOKEN: TOKEN,
@@ -119,16 +120,18 @@ export function promise(title: string, options: WorldOptions, body: (world: Worl
         CLOCK_ORIGIN_MS: String(originMs),
       };
       try {
-        await body({
+        const lived = body({
           clock,
           discord,
           home,
           bot(environment = {}, cwd = ROOT) {
+            if (over) throw new Error("the world has ended");
             const started = startFaceBot({ ...usual, ...environment }, cwd);
             bots.push(started.bot);
             return started.bot;
           },
         });
+        await Promise.race([lived, hung]);
         await endAll();
         for (const { stdout } of bots) checkOutput(stdout());
         checkFiles(home);
