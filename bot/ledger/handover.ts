@@ -81,6 +81,8 @@ export function predecessors(self: string): Predecessors {
       const outcome = outcomeOf(before, event, chain - 1);
       if (outcome !== "run") return outcome;
     }
+    // It has never met the event, and only tells whom to ask.
+    if (before !== undefined && !among(record.running)) return "run";
     if (record.state !== "active" && record.state !== "draining") return "run";
     // Whoever lives and speaks no more of an event that it had begun has the shard again, and sees to it itself.
     return among(record.running) ? undefined : "finished";
@@ -100,7 +102,8 @@ export function predecessors(self: string): Predecessors {
       const record = task === null ? undefined : known.get(task)?.record;
       const mine = (events: readonly EventId[] = []): number[] =>
         events.filter(([other]) => other === shard).map(([, sequence]) => sequence);
-      const begun = mine(record?.running).map((sequence) => {
+      const awaited = (record?.awaits ?? []).map(([of, sequence]): EventId => [of, sequence]);
+      const begun = [...new Set([...mine(record?.running), ...mine(awaited)])].map((sequence) => {
         return { sequence, outcome: outcomeOf(task ?? "", [shard, sequence]) };
       });
       const those = (wanted: Outcome | undefined): number[] =>

@@ -35,7 +35,10 @@ export interface TaskRecord extends Traffic {
   readonly running: readonly EventId[];
   /** Events of shards it has given away that were running then and are finished now. */
   readonly finished: readonly EventId[];
-  /** Of `running` those that it has not begun, since a task that had the shard before runs them; absent in older versions. */
+  /**
+   * Events of shards it has given away that it has not begun, since a task that had the shard before runs them. Of those
+   * that are not in `running` it has never seen more than that; absent in older versions.
+   */
   readonly awaits?: readonly AwaitedEvent[] | undefined;
 }
 

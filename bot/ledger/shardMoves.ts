@@ -59,7 +59,7 @@ export interface ShardMoves {
   release(shards: readonly number[], count: number): Promise<void>;
   /** Lets others take shards that are this task's in the ledger. */
   free(shards: readonly number[], count: number): Promise<void>;
-  /** Of events that run those that a task runs which had the shard before, with its name. */
+  /** Of events of shards given away those that a task runs, or ran, which had the shard before, with its name. */
   awaits(running: readonly EventId[]): readonly AwaitedEvent[];
   /** Shard items written so far. */
   readonly count: number;
@@ -82,6 +82,8 @@ export function createShardMoves(parts: ShardMovesParts): ShardMoves {
   const { clock, telemetry, items, id, table, given, before } = parts;
   // Events that are not begun here, by shard and sequence, with the task that had their shard before.
   const awaiting = new Map<string, AwaitedEvent>();
+  // Those of each shard that the task before ran when the shard was taken; as many as it may run at once.
+  const ranBefore = new Map<number, readonly AwaitedEvent[]>();
   let taken: readonly Taken[] = [];
   let count = 0;
 
@@ -103,6 +105,8 @@ export function createShardMoves(parts: ShardMovesParts): ShardMoves {
     }
   };
 
+  const isGiven = (shard: number): boolean => parts.leaving() || !table.held.has(shard);
+
   const outcomeOf = (from: string, event: EventId): Promise<Outcome> => {
     const place = event.join("/");
     awaiting.set(place, [...event, from]);
@@ -114,6 +118,7 @@ export function createShardMoves(parts: ShardMovesParts): ShardMoves {
   const grantOf = ({ shard, fence, from }: Taken, shardCount: number, sessions: readonly StoredSession[]): Grant => {
     const { finished, running, cutOff, died } = before.of(from, shard);
     const outcomes = new Map(running.map((sequence) => [sequence, outcomeOf(from ?? "", [shard, sequence])] as const));
+    ranBefore.set(shard, from === null ? [] : running.map((sequence) => [shard, sequence, from]));
     telemetry.event("lease.taken", { shard, fence, from });
     return {
       shard,
@@ -184,7 +189,13 @@ export function createShardMoves(parts: ShardMovesParts): ShardMoves {
       await free(shards, shardCount);
     },
     free,
-    awaits: (running) => running.flatMap((event) => definite(awaiting.get(event.join("/")))),
+    awaits(running) {
+      const known = new Set(running.map((event) => event.join("/")));
+      const unseen = [...ranBefore.values()]
+        .flat()
+        .filter(([shard, sequence]) => isGiven(shard) && !known.has(`${shard}/${sequence}`));
+      return [...running.flatMap((event) => definite(awaiting.get(event.join("/")))), ...unseen];
+    },
     get count() {
       return count;
     },

@@ -239,6 +239,16 @@ describe("events that cross a hand-over", () => {
     if (outcome !== undefined) expect(await settled).toBe(outcome);
   });
 
+  it.each([
+    ["runs it", { running: [[0, 5]] }, { running: [5], finished: [] }],
+    ["has finished it", { finished: [[0, 5]] }, { running: [], finished: [5] }],
+    ["has ended", { state: "gone", running: [[0, 5]] }, { running: [], finished: [] }],
+  ] as const)("asks the task before one that never met the event: it %s", (_what, old, known) => {
+    const before = predecessors("me");
+    before.tasksRead([task("old", 1, old), task("middle", 2, { awaits: [[0, 5, "old"]] })]);
+    expect(before.of("middle", 0)).toMatchObject(known);
+  });
+
   it("waits for nobody that waits for itself", () => {
     const before = predecessors("old");
     before.tasksRead([task("old", 1), middle("gone")]);

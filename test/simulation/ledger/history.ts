@@ -64,14 +64,14 @@ export async function live(options: HistoryOptions): Promise<History> {
   const trace = new Trace(world.now);
   const truth = createMemoryItems();
   const discord = createDiscord({ world, random, trace, maxConcurrency: 1, total: 1_000, recommended: shards });
-  const judge = createJudge({ world, truth, trace });
+  let plan: ShardPlan | undefined;
+  const judge = createJudge({ world, truth, trace, isClaiming: () => plan?.next !== undefined });
   const operator = createItemLedger(truth, "operator");
   const everybody: SimulatedTask[] = [];
   const faults: Record<string, number> = {};
-  let plan: ShardPlan | undefined;
   let said = 0;
 
-  const start = (): void => {
+  const start = (): SimulatedTask => {
     const task = createTask({
       id: `task-${everybody.length}`,
       world,
@@ -85,10 +85,12 @@ export async function live(options: HistoryOptions): Promise<History> {
       skewMs: SKEW_MS,
       handled: judge.handled,
       poisoned: judge.poisoned,
+      taken: judge.taken,
     });
     everybody.push(task);
     trace.note(`${task.id} starts`);
     task.run().catch((error: unknown) => trace.broken(String(error)));
+    return task;
   };
 
   const running = (): SimulatedTask[] => everybody.filter(({ state }) => state === "runs");
@@ -112,6 +114,15 @@ export async function live(options: HistoryOptions): Promise<History> {
     stop(task) {
       stop(task, 5_000);
       later(1_000 + random() * 10_000, start);
+    },
+    // Its successor goes as soon as it has come: what was given to it comes back.
+    flap(task) {
+      stop(task, 5_000);
+      later(500, () => {
+        const next = start();
+        later(1_500 + random() * 4_000, () => stop(next, 5_000));
+        later(8_000, start);
+      });
     },
     crash(task) {
       judge.interrupted(task, "away", 0);

@@ -36,6 +36,7 @@ export interface Judge {
   said(event: string): void;
   /** A task skips an event for good, since processes died on it. */
   poisoned(shard: number, sequence: number): void;
+  taken(task: SimulatedTask, shard: number): void;
   interrupted(task: SimulatedTask, kind: Interruption["kind"], forMs: number): void;
   /** What tasks may send together, at this moment. */
   addUp(tasks: readonly SimulatedTask[]): void;
@@ -48,11 +49,20 @@ export interface Judge {
   readonly leftBehind: number;
 }
 
-export function createJudge({ world, truth, trace }: { world: VirtualClock; truth: Items; trace: Trace }): Judge {
+export interface JudgeParts {
+  readonly world: VirtualClock;
+  readonly truth: Items;
+  readonly trace: Trace;
+  /** Whether two sets of shards claim what they handle. */
+  isClaiming(): boolean;
+}
+
+export function createJudge({ world, truth, trace, isClaiming }: JudgeParts): Judge {
   const { values } = createItemLedger(truth, "judge");
   const said: string[] = [];
   const runs = new Map<string, Started[]>();
   const poison = new Set<string>();
+  const taken: { readonly task: SimulatedTask; readonly shard: number; readonly at: number }[] = [];
   const interruptions: Interruption[] = [];
   const overlapped = new Map<SimulatedTask, number>();
   let overlaps = 0;
@@ -80,7 +90,8 @@ export function createJudge({ world, truth, trace }: { world: VirtualClock; trut
 
   const look = async (run: Run): Promise<void> => {
     const at = world.now();
-    if ((await owns(run)) || run.task.state !== "runs") return;
+    // A claim may be answered after the shard was lost; its handler starts all the same.
+    if ((await owns(run)) || run.task.state !== "runs" || isClaiming()) return;
     if (during(run.task, at, "away")) {
       overlaps++;
       overlapped.set(run.task, at);
@@ -91,16 +102,25 @@ export function createJudge({ world, truth, trace }: { world: VirtualClock; trut
   const claimant = (event: string): Promise<string | undefined> =>
     values.read(`event ${eventIdentity("MESSAGE_CREATE", { id: event })}`, world.wall());
 
+  /** Tasks that had a shard in that time. */
+  const holders = (shard: number, from: number, until: number): readonly SimulatedTask[] => {
+    const takers = taken.filter((one) => one.shard === shard && one.at <= until);
+    const first = takers.findLastIndex(({ at }) => at <= from);
+    return takers.slice(Math.max(0, first)).map(({ task }) => task);
+  };
+
   /** What crosses an interruption is handled at least once; the bot module's claims catch the second time. */
-  const isExcused = (event: string): boolean =>
-    (runs.get(event) ?? []).some(({ run, startedAt, endedAt }) =>
-      interruptions.some(
-        ({ task, from, until }) =>
-          task.telemetry.named("lease.taken").some(({ shard }) => shard === run.shard) &&
-          from - CHECKPOINT_MS <= (endedAt ?? startedAt) &&
-          startedAt <= until + AFTER_CUT_MS,
+  const isExcused = (all: readonly Started[]): boolean => {
+    const from = Math.min(...all.map(({ startedAt }) => startedAt));
+    return all.some(({ run: { task, shard } }) =>
+      [task, ...holders(shard, from, world.now())].some((one) =>
+        interruptions.some(
+          ({ task: of, from: cutAt, until }) =>
+            of === one && cutAt - CHECKPOINT_MS <= world.now() && from <= until + AFTER_CUT_MS,
+        ),
       ),
     );
+  };
 
   /** Whoever ran it was killed, or taken for dead, meanwhile. */
   const isFatal = ({ run, startedAt, endedAt }: Started): boolean =>
@@ -128,7 +148,7 @@ export function createJudge({ world, truth, trace }: { world: VirtualClock; trut
       if (mine !== undefined) mine.endedAt = world.now();
       const ends = before.filter(({ endedAt }) => endedAt !== undefined);
       // An interruption that excuses it is known by the time of the second end.
-      if (ends.length > 1 && !isExcused(run.event)) {
+      if (ends.length > 1 && !isExcused(before)) {
         trace.broken(`${run.event} is handled ${ends.length} times: by ${ends.map((one) => one.run.owner).join(", ")}`);
       }
     },
@@ -140,6 +160,7 @@ export function createJudge({ world, truth, trace }: { world: VirtualClock; trut
       if (found === undefined) trace.broken(`${sequence} of shard ${shard} is poison, and nobody died on it`);
       else poison.add(found[0]);
     },
+    taken: (task, shard) => void taken.push({ task, shard, at: world.now() }),
     said: (event) => void said.push(event),
     interrupted(task, kind, forMs) {
       interruptions.push({ task, kind, from: world.now(), until: world.now() + forMs });

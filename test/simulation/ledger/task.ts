@@ -30,6 +30,7 @@ export interface TaskOptions {
   /** How far its wall clock may be off, ms. */
   readonly skewMs: number;
   poisoned(shard: number, sequence: number): void;
+  taken(task: SimulatedTask, shard: number): void;
   handled(what: "starts" | "ends", run: Run): void;
 }
 
@@ -63,8 +64,8 @@ export interface SimulatedTask {
 
 /** What all tasks together may send a second. */
 export const LIMIT = 50;
-const SLOW_SHARE = 0.05;
-const SLOW_MS = 4_000;
+const SLOW_SHARE = 0.1;
+const SLOWEST_MS = 8_000;
 
 export function createTask(options: TaskOptions): SimulatedTask {
   const { id, world, discord, random, trace } = options;
@@ -82,6 +83,7 @@ export function createTask(options: TaskOptions): SimulatedTask {
       recorded.event(name as Parameters<typeof recorded.event>[0], fields as Parameters<typeof recorded.event>[1]);
       if (name === "dispatch.poison")
         options.poisoned(Number(Reflect.get(fields, "shard")), Number(Reflect.get(fields, "seq")));
+      if (name === "lease.taken") options.taken(task, Number(Reflect.get(fields, "shard")));
       if (name === "dispatch.shed") trace.broken(`${id} sheds an event`);
     },
     start() {},
@@ -128,7 +130,7 @@ export function createTask(options: TaskOptions): SimulatedTask {
       const run: Run = { task, owner, event, shard, shardCount, sequence };
       trace.note(`${owner} starts ${event} (${shard} of ${shardCount}, ${sequence})`);
       options.handled("starts", run);
-      await clock.sleep(random() < SLOW_SHARE ? SLOW_MS : 20 + random() * 200, signal);
+      await clock.sleep(random() < SLOW_SHARE ? random() * SLOWEST_MS : 20 + random() * 200, signal);
       trace.note(`${owner} ends ${event}`);
       options.handled("ends", run);
     };
@@ -232,7 +234,7 @@ export function createTask(options: TaskOptions): SimulatedTask {
       await shards.fleet()?.stop({ keepSessions: true });
       await dispatcher.drained(late.signal).catch(() => {});
       lifecycle.release();
-      await Promise.all([checkpoint.write().then(() => sharing?.end(late.signal)), aside]);
+      await Promise.all([checkpoint.insist(late.signal).then(() => sharing?.end(late.signal)), aside]);
       cancel();
       trace.note(`${id} has ended`);
       state = "over";
