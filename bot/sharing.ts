@@ -35,6 +35,8 @@ export interface Sharing extends Pick<Leases, "tasks" | "say" | "shardCount"> {
   /** Whether a handler may start and a request may go; if that is not certain, the ledger is asked meanwhile. */
   mayAct(): boolean;
   settled(): void;
+  /** A ready shard's connection was ended, and not by us: perhaps by another task that resumed its session. */
+  cutOff(shard: number): void;
   /** The edge has banned this task's address, or lets it through: the others should know at once. */
   tell(): void;
   permitIdentify(
@@ -137,6 +139,7 @@ export function createSharing(parts: SharingParts): Sharing {
     },
     mayAct: leases.mayAct,
     settled: leases.settled,
+    cutOff: leases.cutOff,
     tell() {
       if (traffic.outdated()) leases.tell();
     },

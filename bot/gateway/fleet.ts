@@ -75,11 +75,12 @@ export function createFleet(options: FleetOptions): Fleet {
     connect: options.connect ?? connect,
     token: () => options.token.reveal(),
     ...turns.ports,
-    moved: (from, to) => {
+    moved(id, from, to, cutOff) {
       if (from !== "ready" && to !== "ready") return;
       const notReady = shards.size - countReady();
       telemetry.level("ShardsNotReady", notReady);
       if (notReady === 0) turns.allReady();
+      if (from === "ready" && cutOff) options.onCutOff?.(id);
     },
     dispatch(id, sequence, type, data, replayed) {
       if (type === "GUILD_MEMBERS_CHUNK" || type === "RATE_LIMITED") members.dispatched(type, data);

@@ -44,6 +44,8 @@ export interface FleetOptions {
   finished(shard: number): Finished;
   /** Before the dispatch that brought it. started: `sequence` is READY's. resumed: the last replayed one. */
   onSession(shard: number, session: "started" | "resumed" | "dropped", sequence: number): void;
+  /** A ready shard's connection was ended, and not by us. */
+  onCutOff?(shard: number): void;
   /** Once: none of `shardIds` is below the count that `auto` has found, so there is nothing to run. */
   onNoShard?(shardCount: number): void;
   /** Once; by then every shard has stopped. */

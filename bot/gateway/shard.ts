@@ -45,7 +45,8 @@ export interface ShardPorts {
   leaveQueues(shard: number): void;
   unreachable(shard: number, host: string, edge: EdgeRefusal | undefined): void;
   reachable(host: string): void;
-  moved(from: StateName, to: StateName): void;
+  /** `cutOff`: a connection has ended, and not by us. */
+  moved(shard: number, from: StateName, to: StateName, cutOff: boolean): void;
   dispatch(shard: number, sequence: number, type: string, data: unknown, replayed: boolean): void;
   session(shard: number, what: "started" | "resumed" | "dropped", sequence: number): void;
   fatal(shard: number, code: number, fix: string): void;
@@ -127,7 +128,7 @@ export function createShard(context: ShardContext, stored: Session | null, ports
       closeCode: close?.code ?? null,
       closedBy: close?.by ?? null,
     });
-    ports.moved(from, to);
+    ports.moved(id, from, to, close !== null && close.by !== "us");
     if (after.kind === "ready") sender.ready(after.heartbeat.intervalMs);
   };
 

@@ -65,8 +65,6 @@ export interface LeaseTable {
   missed(): void;
   /** This task no longer owns it. */
   given(shard: number): void;
-  /** This task owns nothing any more. */
-  lost(): void;
   /** The fence of each shard that this task owns. */
   readonly held: ReadonlyMap<number, number>;
   /** Tasks that run shards of this set or would, in order: the first `tasks` of those that are active. */
@@ -163,10 +161,6 @@ export function leaseTable({ id, tasks: desired }: LeaseOptions): LeaseTable {
     },
     given(shard) {
       held.delete(shard);
-      pictureOfShards = undefined;
-    },
-    lost() {
-      held.clear();
       pictureOfShards = undefined;
     },
     step(identifying = new Set()) {

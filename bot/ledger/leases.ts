@@ -3,6 +3,7 @@
 import { KIND } from "../../shared/table.ts";
 import type { Cancel, Clock } from "../clock.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
+import { contest } from "./contest.ts";
 import { givenAway, predecessors } from "./handover.ts";
 import { ownerOf } from "./itemLedger.ts";
 import type { Items } from "./items.ts";
@@ -63,6 +64,8 @@ export interface Leases {
   shardCount(): number | undefined;
   /** How far this task is on the way to another number of shards, for the others to know. */
   say(step: ReshardStep | undefined, ready: number | undefined): void;
+  /** A ready shard's connection was ended, and not by us. */
+  cutOff(shard: number): void;
   /** A handler has ended: who waits for it is told soon. */
   settled(): void;
   /** Something that the others should not wait a beat for. */
@@ -88,6 +91,7 @@ export function createLeases(options: LeasesOptions): Leases {
   const table = leaseTable({ id, tasks: options.tasks });
   const given = givenAway();
   const before = predecessors(id);
+  const contested = contest();
   const stopping = new AbortController();
   let state: TaskState = "active";
   let joined = false;
@@ -134,11 +138,12 @@ export function createLeases(options: LeasesOptions): Leases {
     },
   });
 
-  const letGo = (reason: string): void => {
-    const fences = new Map(table.held);
+  const letGo = (fences: ReadonlyMap<number, number>, reason: string): void => {
     if (fences.size === 0) return;
-    for (const shard of fences.keys()) given.give(shard, options.running(shard));
-    table.lost();
+    for (const shard of fences.keys()) {
+      given.give(shard, options.running(shard));
+      table.given(shard);
+    }
     telemetry.count("LeasesLost", fences.size);
     telemetry.event("lease.lost", { shards: fences.size, reason });
     options.lost(fences);
@@ -150,15 +155,16 @@ export function createLeases(options: LeasesOptions): Leases {
     if (outcome === "unreachable") {
       unheard.failed(own.failure);
       if (own.standing() === "sure") return outcome;
-      if (options.loss === "stop") letGo("the ledger is out of reach, and LEDGER_LOSS is stop");
+      if (options.loss === "stop") letGo(new Map(table.held), "the ledger is out of reach, and LEDGER_LOSS is stop");
       else options.sure();
       return outcome;
     }
     telemetry.level("LedgerUnreachable", 0);
     unheard.passed();
+    contested.over();
     if (outcome === "kept" && !wasSure) options.sure();
     if (outcome === "lost" && state === "active") {
-      letGo("another task has taken over, since this one was not heard for a whole lease");
+      letGo(new Map(table.held), "another task has taken over, since this one was not heard for a whole lease");
       await join();
     }
     return outcome;
@@ -326,6 +332,13 @@ export function createLeases(options: LeasesOptions): Leases {
       if (said.step === step && said.ready === ready) return;
       said = { step, ready };
       if (joined) void ask();
+    },
+    cutOff(shard) {
+      const fence = table.held.get(shard);
+      const others = tasks.some((task) => task.id !== id && task.record.state === "active");
+      if (fence === undefined || !others || own.standing() === "sure") return;
+      if (!contested.cutOff(shard, clock.now())) return;
+      letGo(new Map([[shard, fence]]), "another task seems to have it, and the ledger is out of reach");
     },
     settled() {
       if (cancelReport !== undefined || !awaited) return;

@@ -125,6 +125,7 @@ export function createShards(parts: ShardsParts): Shards {
       onNoShard: (count) => parts.onNoShard(noShardProblem(environment.SHARD_IDS, count)),
       onFatal: settle,
       onEdge: parts.onEdge,
+      onCutOff: (shard) => sharing?.cutOff(shard),
     });
     const banned = api.bannedUntil();
     if (banned !== undefined) opened.setRestBan(banned);
