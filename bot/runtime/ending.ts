@@ -58,6 +58,16 @@ export function createEnding(parts: EndingParts): Ending {
   async function drain(signal: string, keepSessions = ledger.persistent && signal !== "SIGINT"): Promise<void> {
     if (isEnding()) return;
     lifecycle.enter({ phase: "ending" });
+    try {
+      await leave(signal, keepSessions);
+    } catch (error) {
+      // Nobody else would end a run that is ending already.
+      void crash(error);
+      lifecycle.finish(EXIT.bug);
+    }
+  }
+
+  async function leave(signal: string, keepSessions: boolean): Promise<void> {
     const { shards, dispatcher, sharing, checkpoint } = parts.leading();
     const since = clock.now();
     telemetry.level("DeployRunning", 1);
