@@ -82,7 +82,8 @@ export function createShardMoves(parts: ShardMovesParts): ShardMoves {
   const { clock, telemetry, items, id, table, given, before } = parts;
   // Events that are not begun here, by shard and sequence, with the task that had their shard before.
   const awaiting = new Map<string, AwaitedEvent>();
-  // Those of each shard that the task before ran when the shard was taken; as many as it may run at once.
+  // Those of each shard that the task before ran when it gave the shard away; as many as it may run at once. Whoever leaves
+  // before it has taken them up itself passes them on.
   const ranBefore = new Map<number, readonly AwaitedEvent[]>();
   let taken: readonly Taken[] = [];
   let count = 0;
@@ -98,6 +99,8 @@ export function createShardMoves(parts: ShardMovesParts): ShardMoves {
       table.taken(shard, fence);
       count++;
       given.takeBack(shard);
+      const { finished, running } = before.of(from, shard);
+      ranBefore.set(shard, from === null ? [] : [...finished, ...running].map((sequence) => [shard, sequence, from]));
       taken = [...taken, { shard, fence, from }];
     } catch (error) {
       if (!(error instanceof LedgerError)) throw error;
@@ -118,7 +121,6 @@ export function createShardMoves(parts: ShardMovesParts): ShardMoves {
   const grantOf = ({ shard, fence, from }: Taken, shardCount: number, sessions: readonly StoredSession[]): Grant => {
     const { finished, running, cutOff, died } = before.of(from, shard);
     const outcomes = new Map(running.map((sequence) => [sequence, outcomeOf(from ?? "", [shard, sequence])] as const));
-    ranBefore.set(shard, from === null ? [] : running.map((sequence) => [shard, sequence, from]));
     telemetry.event("lease.taken", { shard, fence, from });
     return {
       shard,
