@@ -142,6 +142,27 @@ describe.concurrent("LEDGER=file:", () => {
     expect(discord.counts.identifies).toBeLessThanOrEqual(3);
   });
 
+  // Nothing but the clock and the metric lines matters here.
+  promise(
+    "taking them over shows as a deploy for five minutes",
+    { rate: 40 },
+    async ({ bot, discord, home, clock }) => {
+      const session = {
+        ...{ shard: 0, shardCount: 1, sessionId: "one", resumeGatewayUrl: discord.gatewayUrl, sequence: 1 },
+        ...{ intents: REMOTE_INTENTS, tokenHash: tokenHash(new Secret(TOKEN)), writtenAt: clock.wall() },
+      };
+      writeFileSync(path.join(home, "sessions.json"), JSON.stringify([session]));
+      discord.faults.gateway.refuseDials("both", "reset");
+      const child = bot({ LEDGER: `file:${home}` });
+      const started = Date.parse(String((await child.event("bot.started"))["time"]));
+      const firstLine = (running: number, from = 0): number =>
+        child.metrics().findIndex((line, place) => place >= from && line["DeployRunning"] === running);
+      await child.until("the deploy", () => firstLine(1) >= 0);
+      const end = await child.until("its end", () => child.metrics()[firstLine(0, firstLine(1))]);
+      expect(Number(Object(end["_aws"]).Timestamp) - started).toBeGreaterThanOrEqual(300_000);
+    },
+  );
+
   promise(
     "SIGTERM keeps sessions in the promised shape; the next process resumes them",
     { ...FOUR, ...UNHURRIED },

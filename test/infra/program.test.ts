@@ -128,6 +128,12 @@ describe.each(STACKS)("stack %s", (stack) => {
     for (const resource of dependents) expect(precedents(program, resource), resource.name).toContain(internet.urn);
   });
 
+  it("gives nothing a public address by itself: what has one is named", () => {
+    const subnets = ofType(of(stack), "aws:ec2/subnet:Subnet");
+    expect(subnets.length).toBeGreaterThan(1);
+    for (const { name, inputs } of subnets) expect(inputs["mapPublicIpOnLaunch"], name).toBe(false);
+  });
+
   it("lets a NAT gateway that is replaced go first, since an address serves one at a time", () => {
     for (const { options } of ofType(of(stack), "aws:ec2/natGateway:NatGateway")) {
       expect(options.deleteBeforeReplace).toBe(true);

@@ -72,14 +72,6 @@ describe("a refusal", () => {
       `/webhooks/${id(1)}/t/messages/${id(3)}`,
       true,
     ],
-    [
-      "Unknown Interaction is about all of it",
-      404,
-      10062,
-      `/interactions/${id(1)}/t/callback`,
-      `/interactions/${id(1)}/u/callback`,
-      true,
-    ],
     ["another token of that webhook may live", 404, 10015, `/webhooks/${id(1)}/t`, `/webhooks/${id(1)}/u`, false],
   ] satisfies Case[])("%s", async (_, status, code, path, other, whole) => {
     const made = await given(() => refused(status, code));
@@ -98,6 +90,13 @@ describe("a refusal", () => {
     await ask(made, "PATCH", member, { mute: true });
     await ask(made, "PATCH", member, { nick: "y" });
     expect(made.discord.arrivals).toHaveLength(3);
+  });
+
+  it("of an unknown interaction holds for whatever else is answered to it", async () => {
+    const made = await given(() => refused(404, 10062));
+    await ask(made, "POST", `/interactions/${id(1)}/t/callback`, { type: 5 });
+    await ask(made, "POST", `/interactions/${id(1)}/t/callback`, { type: 4, data: { content: "x" } });
+    expect(made.discord.arrivals).toHaveLength(1);
   });
 
   it("of a reply to a deleted message says nothing about the channel", async () => {
