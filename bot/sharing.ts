@@ -37,6 +37,8 @@ export interface Sharing extends Pick<Leases, "tasks" | "say" | "shardCount"> {
   settled(): void;
   /** A ready shard's connection was ended, and not by us: perhaps by another task that resumed its session. */
   cutOff(shard: number): void;
+  /** How often a shard was lost: what was to start before may be another task's since. */
+  losses(shard: number): number;
   /** The edge has banned this task's address, or lets it through: the others should know at once. */
   tell(): void;
   permitIdentify(
@@ -65,6 +67,8 @@ export function createSharing(parts: SharingParts): Sharing {
   const permits = createIdentifyPermits({ clock, items: shared.items });
   // Sessions of shards that were given to another task; at most as many as there are shards.
   const given = new Map<number, { readonly session: StoredSession; readonly until: number }>();
+  // By shard.
+  const losses = new Map<number, number>();
   let shardCount = 0;
 
   const granted = (grants: readonly Grant[]): void => {
@@ -106,7 +110,10 @@ export function createSharing(parts: SharingParts): Sharing {
     traffic,
     granted,
     lost(fences) {
-      for (const shard of fences.keys()) dispatcher.lose(shard);
+      for (const shard of fences.keys()) {
+        dispatcher.lose(shard);
+        losses.set(shard, 1 + (losses.get(shard) ?? 0));
+      }
       keep(parts.fleet()?.sessions() ?? [], fences);
       void parts.fleet()?.giveUp([...fences.keys()]);
     },
@@ -140,6 +147,7 @@ export function createSharing(parts: SharingParts): Sharing {
     mayAct: leases.mayAct,
     settled: leases.settled,
     cutOff: leases.cutOff,
+    losses: (shard) => losses.get(shard) ?? 0,
     tell() {
       if (traffic.outdated()) leases.tell();
     },

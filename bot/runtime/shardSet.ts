@@ -58,7 +58,10 @@ export function createShardSet(parts: ShardSetParts): ShardSet {
     if (handler === undefined || typeof handling === "string") return handler;
     const { claims, unanswered } = handling;
     return async (data, context) => {
-      if (await claims.take(eventIdentity(type, data), unanswered)) await handler(data, context);
+      const before = sharing?.losses(context.shard);
+      if (!(await claims.take(eventIdentity(type, data), unanswered))) return;
+      // Whoever of the same set has taken the shard meanwhile has that claim as well.
+      if (sharing?.losses(context.shard) === before) await handler(data, context);
     };
   };
 
