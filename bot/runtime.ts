@@ -15,6 +15,7 @@ import { type Api, createApi } from "./runtime/api.ts";
 import { createEnding, type Ending } from "./runtime/ending.ts";
 import { createLifecycle, EXIT, type ExitCode, type Lifecycle } from "./runtime/lifecycle.ts";
 import { createRefusals, REFUSED_TOKEN } from "./runtime/refusals.ts";
+import { createRequestShares } from "./runtime/requestShares.ts";
 import { createResharding } from "./runtime/resharding.ts";
 import { createShardSet, type ShardSet } from "./runtime/shardSet.ts";
 import { start } from "./runtime/start.ts";
@@ -79,6 +80,8 @@ export function createRuntime(parts: RuntimeParts): Runtime {
     onRefusedToken: () => void ending.refuse(REFUSED_TOKEN, "new"),
   });
 
+  const requestShares = createRequestShares(api.requests);
+
   // What the bot module has set for all shards, for those of a set that comes up later too.
   let presence: Presence | undefined;
   // The set that leads, and one beside it while their number changes; by order of making.
@@ -104,6 +107,7 @@ export function createRuntime(parts: RuntimeParts): Runtime {
       beside,
       leads: () => leading === number,
       api,
+      requestShares,
       openTunnel,
       handlerOf: (type) => face.handlerOf(type),
       onDispatch,

@@ -22,7 +22,10 @@ export interface SharingParts extends Pick<LeasesOptions, "tasks" | "loss" | "co
   readonly shared: NonNullable<Ledger["shared"]>;
   readonly dispatcher: Dispatcher;
   /** This task's requests, and what the others' mean for them. */
-  readonly requests: Pick<TrafficParts, "perSecond" | "address" | "own" | "heed">;
+  readonly requests: Pick<TrafficParts, "perSecond" | "address" | "own" | "heed"> & {
+    /** This task has no part of the limit any more. */
+    over?(): void;
+  };
   checkpoint(): Checkpoint;
   fleet(): Fleet | undefined;
 }
@@ -37,8 +40,6 @@ export interface Sharing extends Pick<Leases, "tasks" | "say" | "shardCount"> {
   settled(): void;
   /** A ready shard's connection was ended, and not by us: perhaps by another task that resumed its session. */
   cutOff(shard: number): void;
-  /** How often a shard was lost: what was to start before may be another task's since. */
-  losses(shard: number): number;
   /** The edge has banned this task's address, or lets it through: the others should know at once. */
   tell(): void;
   permitIdentify(
@@ -67,8 +68,6 @@ export function createSharing(parts: SharingParts): Sharing {
   const permits = createIdentifyPermits({ clock, items: shared.items });
   // Sessions of shards that were given to another task; at most as many as there are shards.
   const given = new Map<number, { readonly session: StoredSession; readonly until: number }>();
-  // By shard.
-  const losses = new Map<number, number>();
   let shardCount = 0;
 
   const granted = (grants: readonly Grant[]): void => {
@@ -110,10 +109,7 @@ export function createSharing(parts: SharingParts): Sharing {
     traffic,
     granted,
     lost(fences) {
-      for (const shard of fences.keys()) {
-        dispatcher.lose(shard);
-        losses.set(shard, 1 + (losses.get(shard) ?? 0));
-      }
+      for (const shard of fences.keys()) dispatcher.lose(shard);
       keep(parts.fleet()?.sessions() ?? [], fences);
       void parts.fleet()?.giveUp([...fences.keys()]);
     },
@@ -147,7 +143,6 @@ export function createSharing(parts: SharingParts): Sharing {
     mayAct: leases.mayAct,
     settled: leases.settled,
     cutOff: leases.cutOff,
-    losses: (shard) => losses.get(shard) ?? 0,
     tell() {
       if (traffic.outdated()) leases.tell();
     },
@@ -171,6 +166,7 @@ export function createSharing(parts: SharingParts): Sharing {
     async end(late = AbortSignal.abort()) {
       await leases.end(late);
       leases.stop();
+      parts.requests.over?.();
     },
   };
 }

@@ -354,7 +354,8 @@ export function createLeases(options: LeasesOptions): Leases {
       if (state !== "active" || !joined) return saved();
       leaving = true;
       for (const shard of table.held.keys()) given.give(shard, options.running(shard));
-      await saved();
+      // What is claimed in this very moment will be this task's to tell of.
+      await Promise.all([saved(), moves.settled()]);
       if (state !== "active") return;
       state = "draining";
       await own.beat();
@@ -363,6 +364,7 @@ export function createLeases(options: LeasesOptions): Leases {
       leaving = true;
       state = "gone";
       if (!joined) return;
+      await moves.settled();
       while ((await own.beat()) === "unreachable" && !late.aborted)
         await clock.sleep(ASK_AGAIN_MS, late).catch(() => {});
     },

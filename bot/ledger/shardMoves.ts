@@ -61,6 +61,8 @@ export interface ShardMoves {
   free(shards: readonly number[], count: number): Promise<void>;
   /** Of events of shards given away those that a task runs, or ran, which had the shard before, with its name. */
   awaits(running: readonly EventId[]): readonly AwaitedEvent[];
+  /** Resolves when no claim waits for its answer. */
+  settled(): Promise<unknown>;
   /** Shard items written so far. */
   readonly count: number;
   /** Shards that are claimed and not granted. */
@@ -85,6 +87,7 @@ export function createShardMoves(parts: ShardMovesParts): ShardMoves {
   // Those of each shard that the task before ran when it gave the shard away; as many as it may run at once. Whoever leaves
   // before it has taken them up itself passes them on.
   const ranBefore = new Map<number, readonly AwaitedEvent[]>();
+  const claiming = new Set<Promise<void>>();
   let taken: readonly Taken[] = [];
   let count = 0;
 
@@ -170,7 +173,10 @@ export function createShardMoves(parts: ShardMovesParts): ShardMoves {
       await Promise.all([
         reading,
         inTurns(claims, async (one) => {
-          await take(one, shardCount);
+          const taking = take(one, shardCount);
+          claiming.add(taking);
+          await taking;
+          claiming.delete(taking);
           grant(shardCount, await reading);
         }),
       ]);
@@ -198,6 +204,7 @@ export function createShardMoves(parts: ShardMovesParts): ShardMoves {
         .filter(([shard, sequence]) => isGiven(shard) && !known.has(`${shard}/${sequence}`));
       return [...running.flatMap((event) => definite(awaiting.get(event.join("/")))), ...unseen];
     },
+    settled: () => Promise.all(claiming),
     get count() {
       return count;
     },

@@ -96,9 +96,7 @@ export function createResharding(parts: ReshardingParts): Resharding {
     void old.sharing?.leave(late);
     await old.shards.fleet()?.stop({ keepSessions: false });
     await old.dispatcher.drained(late).catch(() => {});
-    if (old.sharing === undefined) return;
-    await old.checkpoint.forget();
-    await old.sharing.end(late);
+    await old.sharing?.end(late);
   };
 
   const closeInTime = async (of: Move): Promise<void> => {
@@ -141,6 +139,8 @@ export function createResharding(parts: ReshardingParts): Resharding {
     of.next.sharing?.say(undefined, undefined);
     move = undefined;
     tell(of, "done");
+    // No sooner: a task that had not heard of the end yet may have taken over what another had closed.
+    if (of.old.sharing !== undefined) await of.old.checkpoint.forget();
   };
 
   const follow = async (plan: ShardPlan): Promise<void> => {

@@ -7,6 +7,7 @@ import { type EventClaims, eventIdentity } from "../ledger/eventClaims.ts";
 import type { Ledger, StoredSession } from "../ledger/ledger.ts";
 import { createSharing, type Sharing } from "../sharing.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
+import type { RequestShares } from "./requestShares.ts";
 import { createShards, type Shards, type ShardsParts } from "./shards.ts";
 
 // A question that has waited for 5 min is not waited for any more; a handler of 15 min outlives its interaction's token
@@ -26,6 +27,8 @@ export interface ShardSetParts extends Omit<ShardsParts, "dispatcher" | "sharing
   readonly ledger: Ledger;
   /** How many shards a set has that comes up beside another; undefined: as configured, or as the ledger says. */
   readonly beside: number | undefined;
+  /** The process's, one for all of its sets. */
+  readonly requestShares: RequestShares;
   handlerOf(type: string): Handler | undefined;
   /** Whether this is the set that the run is about: its levels are published, and the bot module sees what it receives. */
   leads(): boolean;
@@ -58,10 +61,7 @@ export function createShardSet(parts: ShardSetParts): ShardSet {
     if (handler === undefined || typeof handling === "string") return handler;
     const { claims, unanswered } = handling;
     return async (data, context) => {
-      const before = sharing?.losses(context.shard);
-      if (!(await claims.take(eventIdentity(type, data), unanswered))) return;
-      // Whoever of the same set has taken the shard meanwhile has that claim as well.
-      if (sharing?.losses(context.shard) === before) await handler(data, context);
+      if (await claims.take(eventIdentity(type, data), unanswered)) await handler(data, context);
     };
   };
 
@@ -84,7 +84,6 @@ export function createShardSet(parts: ShardSetParts): ShardSet {
     }),
   });
 
-  const { requests } = api;
   const sharing: Sharing | undefined =
     ledger.shared === undefined
       ? undefined
@@ -101,14 +100,7 @@ export function createShardSet(parts: ShardSetParts): ShardSet {
           configured: environment.SHARD_COUNT === "auto" ? undefined : environment.SHARD_COUNT,
           beside: parts.beside,
           recommended: () => api.recommendedShards(),
-          // One process has one client for its requests; only one of its sets speaks for it.
-          requests: {
-            ...requests,
-            own: () => (parts.leads() ? requests.own() : { demand: 0, invalid: 0, ban: undefined }),
-            heed(neighbours) {
-              if (parts.leads()) requests.heed(neighbours);
-            },
-          },
+          requests: parts.requestShares.of({ leads: parts.leads, takesPart: () => handling !== "none" }),
         });
 
   const shards: Shards = createShards({

@@ -160,8 +160,7 @@ export async function live(options: HistoryOptions): Promise<History> {
       await world.advance(sayEveryMs);
       trace.check();
     }
-    // While the lead passes from one set to another each takes its share from either's deal.
-    if (plan?.next === undefined) judge.addUp(everybody);
+    judge.addUp(everybody);
     plan = (await operator.shardPlans.read()).plan;
   };
 

@@ -7,6 +7,7 @@ import type { Ledger } from "../../../bot/ledger/ledger.ts";
 import { untilReachable } from "../../../bot/preflight.ts";
 import type { Api } from "../../../bot/runtime/api.ts";
 import { createLifecycle } from "../../../bot/runtime/lifecycle.ts";
+import { createRequestShares } from "../../../bot/runtime/requestShares.ts";
 import { createResharding } from "../../../bot/runtime/resharding.ts";
 import { createShardSet, type ShardSet } from "../../../bot/runtime/shardSet.ts";
 import { type Environment, parseEnvironment } from "../../../shared/environment.ts";
@@ -100,6 +101,14 @@ export function createTask(options: TaskOptions): SimulatedTask {
   const ahead = Number(/\d+/.exec(id)?.[0]) * 17_000;
   const demandAt = (now: number): number => 40 + 40 * Math.sin((now + ahead) / 9_000);
 
+  const requestShares = createRequestShares({
+    perSecond: LIMIT,
+    address: () => null,
+    own: () => ({ demand: demandAt(clock.now()), invalid: 0, ban: undefined }),
+    heed(neighbours) {
+      perSecond = neighbours.perSecond;
+    },
+  });
   // Only what sets of shards ask of REST.
   const api: Partial<Api> = {
     bannedUntil: () => undefined,
@@ -108,14 +117,6 @@ export function createTask(options: TaskOptions): SimulatedTask {
       return discord.gatewayBot();
     },
     recommendedShards: async () => options.shards,
-    requests: {
-      perSecond: LIMIT,
-      address: () => null,
-      own: () => ({ demand: demandAt(clock.now()), invalid: 0, ban: undefined }),
-      heed(neighbours) {
-        perSecond = neighbours.perSecond;
-      },
-    },
   };
 
   const definition: BotDefinition = { intents: [] };
@@ -151,6 +152,7 @@ export function createTask(options: TaskOptions): SimulatedTask {
       beside,
       leads: () => leading === number,
       api: api as Api,
+      requestShares,
       openTunnel: undefined,
       connect: discord.connectFrom(machine),
       handlerOf: (type) => (type === "MESSAGE_CREATE" ? handle : undefined),
