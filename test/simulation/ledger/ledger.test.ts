@@ -29,6 +29,16 @@ describe.each(CASES)("$tasks tasks, $shards shards, then $to, $loss", ({ also = 
   );
 });
 
+describe("histories that have shown something", () => {
+  it.each([
+    [30_011, "more than the limit together, while the lead passed between two sets"],
+    [30_038, "the same, with two tasks"],
+    [30_065, "a shard of the old set that was taken over from a task that had closed it"],
+  ])("keep the rules: %i, %s", async (seed) => {
+    expect((await simulate(seed)).broken?.split("\n", 1)[0]).toBeUndefined();
+  });
+});
+
 describe("a history", () => {
   it("is the same again for the same seed", async () => {
     const [once, again] = [await simulate(2), await simulate(2)];
