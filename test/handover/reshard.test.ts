@@ -4,8 +4,9 @@ import path from "node:path";
 import { setTimeout as realMilliseconds } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect } from "vitest";
 import { startTables, type Tables } from "../bot/ledger/table.ts";
-import { type FaceBot, handledBy, promise, say, TOKEN, type World } from "../face/world.ts";
+import { type FaceBot, promise, TOKEN } from "../face/world.ts";
 import { reshard } from "./reshardCommand.ts";
+import { eachOnce, traffic } from "./traffic.ts";
 
 let tables: Tables;
 beforeAll(async () => {
@@ -17,40 +18,12 @@ const FROM = 2;
 const TO = 3;
 // Six servers lie on different shards of either set.
 const SERVERS = 6;
+const EVERY_MS = 40;
 const OPTIONS = { shards: FROM, guilds: SERVERS, maxConcurrency: 4, rate: 3 };
 
 const done = (bot: FaceBot): boolean => bot.events("reshard.step").some((line) => line["step"] === "done");
 
-/** Someone writes on every server in turn until told to stop; gives the messages' ids. */
-function traffic({ discord }: World): { stop(): Promise<readonly string[]> } {
-  const ids: string[] = [];
-  let over = false;
-  const run = (async () => {
-    for (let count = 0; !over; count++) {
-      ids.push(say(discord, `message ${count}`, count % SERVERS));
-      await realMilliseconds(40);
-    }
-  })();
-  return {
-    async stop() {
-      over = true;
-      await run;
-      return ids;
-    },
-  };
-}
-
 const STEPS = "opening\nclaiming\nboth\nclosing\ndone\n";
-
-/** Every message was handled, once, by one of these. */
-async function eachOnce(ids: readonly string[], bots: readonly FaceBot[]): Promise<void> {
-  const times = (): readonly number[] => {
-    const handled = handledBy(bots);
-    return ids.map((id) => handled.get(id) ?? 0);
-  };
-  await bots.at(-1)?.until("every message handled", () => times().every((count) => count > 0));
-  expect(times().filter((count) => count !== 1)).toEqual([]);
-}
 
 describe("another number of shards", () => {
   promise("is taken on by one process while it runs, and kept by the next", OPTIONS, async (world) => {
@@ -58,7 +31,7 @@ describe("another number of shards", () => {
     const environment = { LEDGER: `file:${directory}` };
     const bot = world.bot(environment);
     await bot.event("bot.ready");
-    const messages = traffic(world);
+    const messages = traffic(world, SERVERS, EVERY_MS);
     const here = { ...environment, DISCORD_TOKEN: TOKEN, DISCORD_API_URL: world.discord.apiUrl };
     const price = "2 to 3 needs 3 IDENTIFYs, 998 left, 5 s at concurrency 4\n";
     const told = await reshard(here, "--to", "3");
@@ -88,7 +61,7 @@ describe("another number of shards", () => {
     await bots[0]?.event("bot.ready");
     bots.push(start());
     await bots[1]?.event("bot.ready");
-    const messages = traffic(world);
+    const messages = traffic(world, SERVERS, EVERY_MS);
     const beside = { ...tables.environment, LEDGER: `dynamodb:${table}` };
     // Without the token: the table tells what is left.
     const refused = await reshard(beside, "--to", "899", "--apply");
@@ -115,7 +88,7 @@ describe("another number of shards", () => {
       const start = () => world.bot({ ...tables.environment, LEDGER: `dynamodb:${table}` });
       const bots = [start()];
       await bots[0]?.event("bot.ready");
-      const messages = traffic(world);
+      const messages = traffic(world, SERVERS, EVERY_MS);
       const move = reshard({ ...tables.environment, LEDGER: `dynamodb:${table}` }, "--to", "3", "--apply");
       for (const step of steps) {
         const old = bots.at(-1);
