@@ -53,6 +53,8 @@ export interface ProcessLife {
   /** No IDENTIFY before this instant: too many starts. */
   readonly holdUntil: number;
   readonly handlersRunning: number;
+  /** Resolves once no handler runs and none waits for its turn, also to be written down before. */
+  idle(): Promise<void>;
   /** Requests for members that have not settled. */
   membersAsked: number;
   /** The activity that this process was last asked to show. */
@@ -66,6 +68,8 @@ export interface ProcessLife {
   setRestBan(until: number | undefined): void;
 }
 
+/** Slow handlers on few channels may have hours of work behind them; until then nothing is shed. */
+export const LONGEST_BACKLOG_MS = 10 * 3_600_000;
 const DRAIN_MS = 20_000;
 const SAVE_BEFORE_CLOSE_MS = 250;
 
@@ -92,6 +96,7 @@ export async function startLife(number: number, world: Surroundings): Promise<Pr
     wished: undefined,
     sockets,
     fatal: undefined as string | undefined,
+    idle: () => dispatcher.drained(new AbortController().signal),
     kill,
     terminate,
     setRestBan: (until: number | undefined): void =>
@@ -127,7 +132,7 @@ export async function startLife(number: number, world: Surroundings): Promise<Pr
     clock,
     telemetry,
     handler: (type) => (type === "MESSAGE_CREATE" ? handle : undefined),
-    waitDeadlineMs: 3_600_000,
+    waitDeadlineMs: LONGEST_BACKLOG_MS,
     runDeadlineMs: 900_000,
     async writeAhead() {
       await checkpoint.write();

@@ -1,7 +1,7 @@
 // One seed's run: a bot of 1 to 64 shards, faults for a while, then peace, in which everything must be well again.
 
 import { createMemoryLedger } from "../../../bot/ledger/memory.ts";
-import { startLife } from "./bot.ts";
+import { LONGEST_BACKLOG_MS, startLife } from "./bot.ts";
 import { createChance } from "./chance.ts";
 import { Discord } from "./discord.ts";
 import { FAULTS, heal, publish, type Scene } from "./faults.ts";
@@ -25,9 +25,6 @@ const RECOVERY_MS = 10_000;
 const PAUSE_MS = 5_000;
 /** The longest that the bot promises to wait before it spends another IDENTIFY on a shard that keeps failing. */
 const IDENTIFY_BACKOFF_MS = 30_000;
-
-/** Slow handlers on few channels may have hours of work behind them. */
-const LONGEST_BACKLOG_MS = 10 * 3_600_000;
 
 export async function simulate(seed: number): Promise<Outcome> {
   const chance = createChance(seed);
@@ -210,7 +207,11 @@ async function peace(scene: Scene): Promise<void> {
   }
   const from = timeline.now();
   await timeline.run(from + 1_000, () => trace.check());
-  while (life.handlersRunning > 0) {
+  let isIdle = false;
+  void life.idle().then(() => {
+    isIdle = true;
+  });
+  while (!isIdle) {
     await timeline.run(timeline.now() + 10_000, () => trace.check());
     if (timeline.now() - from > LONGEST_BACKLOG_MS) trace.broken(`${life.handlersRunning} handlers never end`);
   }
