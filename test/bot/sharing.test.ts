@@ -84,6 +84,7 @@ async function holding({ another }: { another: boolean }) {
     clock,
     sharing,
     moves,
+    telemetry,
     async cut() {
       isAway = true;
       await clock.advance(12_000);
@@ -120,4 +121,20 @@ it.each([
   await clock.advance(apartMs);
   sharing.cutOff(0);
   expect(moves).toEqual([]);
+});
+
+it("tells at the first failure that the ledger is out of reach, and of a next time only once it was back", async () => {
+  const { clock, telemetry, cut, back } = await holding({ another: false });
+  const told = () => telemetry.named("ledger.unreachable").length;
+  await cut();
+  // Its looks, its beats and its checkpoint fail each on their own.
+  const once = told();
+  expect(once).toBeGreaterThan(0);
+  expect(telemetry.levels.get("LedgerUnreachable")).toBe(1);
+  await clock.advance(60_000);
+  expect(told()).toBe(once);
+  await back();
+  expect(telemetry.levels.get("LedgerUnreachable")).toBe(0);
+  await cut();
+  expect(told()).toBe(2 * once);
 });
