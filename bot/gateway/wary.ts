@@ -4,6 +4,8 @@
 // have been there: nothing tells it from one that came after that death, and an event is never given up for a single death.
 // So such a killer gets three: one that nobody can count, then two that count, since its start is written down first.
 // A death counts for all that runs, since none can be told from the others; begun in turns, few run that have one already.
+// It counts for the one that is being written down, too: from what kills at once, nobody can tell it afterwards. So an
+// innocent event may be given up for two deaths of which one, or both, fell into the few ms of its own write.
 
 import type { Cancel, Clock } from "../clock.ts";
 import type { Keyed, Lanes } from "./lanes.ts";
