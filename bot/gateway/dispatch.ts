@@ -103,7 +103,6 @@ interface Job {
   ended: PromiseWithResolvers<Outcome> | undefined;
   /** A process may have died on it, so its start is written down first. */
   readonly isWary: boolean;
-  readonly deaths: number;
   /** Of the session that brought the event, which a newer one may have replaced. */
   readonly positions: Positions;
   /** Set when it has to wait. */
@@ -295,7 +294,6 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
         done: false,
         ended: undefined,
         isWary: held === undefined && (arrival.deaths > 0 || progress.isWary(positions, clock.now())) && wary.admit(),
-        deaths: arrival.deaths,
         positions,
         waitsUntil: 0,
       };

@@ -16,11 +16,6 @@ import type { Positions } from "./positions.ts";
  * has the death for itself, and a replay of 200 events takes 6 s.
  */
 export const TURN_MS = 30;
-/**
- * The same, ms, for an event that has a death on record already: the next death gives it up, so most of them are over
- * before another one begins. As many as run at once (256) are through in a minute.
- */
-export const SUSPECT_TURN_MS = 250;
 // Longer than a ledger's own deadlines: what is not written by then is on a disk that hangs.
 const LONGEST_WRITE_MS = 5_000;
 /**
@@ -33,8 +28,6 @@ export const MOST_WARY = 5_000;
 export interface WaryJob extends Keyed {
   /** Whether it has to be written down before. */
   readonly isWary: boolean;
-  /** Processes that died on it. */
-  readonly deaths: number;
   readonly shard: number;
   readonly sequence: number;
   readonly positions: Positions;
@@ -90,7 +83,7 @@ export function createWary<Job extends WaryJob>({ clock, writeAhead, freed }: Wa
   };
 
   const watch = (job: Job): void => {
-    const cancel = clock.schedule(job.deaths > 0 ? SUSPECT_TURN_MS : TURN_MS, () => {
+    const cancel = clock.schedule(TURN_MS, () => {
       turn = FREE;
       freed();
     });
