@@ -20,6 +20,9 @@ export interface RequestShares {
 export function createRequestShares(requests: Requests): RequestShares {
   // What each set may send a second; two at most.
   const shares = new Map<RequestSharer, number>();
+  // What they read of the table last may be answered after their end.
+  const ended = new WeakSet<RequestSharer>();
+  let isOver = false;
   let invalid = 0;
   return {
     of: (sharer) => ({
@@ -27,14 +30,20 @@ export function createRequestShares(requests: Requests): RequestShares {
       // Both tell what is wanted, so that one deal is as good as the other when the lead passes.
       own: () => (sharer.leads() ? requests.own() : { demand: requests.own().demand, invalid: 0, ban: undefined }),
       heed(neighbours) {
-        if (!sharer.takesPart()) return;
+        if (isOver || !sharer.takesPart() || ended.has(sharer)) return;
         shares.set(sharer, neighbours.perSecond);
         // Other processes may go by the other set's deal at this moment; the smaller of the two keeps the sum.
         const perSecond = Math.min(...shares.values());
         if (sharer.leads()) invalid = neighbours.invalid;
         requests.heed(sharer.leads() ? { ...neighbours, perSecond } : { perSecond, invalid, bans: [], lifted: false });
       },
-      over: () => void shares.delete(sharer),
+      over() {
+        ended.add(sharer);
+        shares.delete(sharer);
+        // The process sends nothing any more, and others have what was its part.
+        isOver ||= sharer.leads();
+        if (isOver) requests.over?.();
+      },
     }),
   };
 }

@@ -40,6 +40,7 @@ const SKEW_MS = 60_000;
 const SAY_EVERY_MS = 100;
 /** Takeover, redistribution and RESUMEs take less than half of it. */
 const EVEN_WITHIN_MS = 60_000;
+const REPLAYED_WITHIN_MS = 300_000;
 /** Several deals of 5 s. */
 const DEALT_WITHIN_MS = 30_000;
 /** Sixty shards at one IDENTIFY in 5 s, and each step's time apart. */
@@ -225,7 +226,10 @@ export async function live(options: HistoryOptions): Promise<History> {
       DEALT_WITHIN_MS,
       () => `${perSecond()} requests a second`,
     );
-    await world.advance(15_000);
+    // A replay of minutes, each event written down before, goes on for a while.
+    const endAt = world.now() + REPLAYED_WITHIN_MS;
+    do await world.advance(15_000);
+    while (judge.unfinished() > 0 && world.now() < endAt);
     await judge.sum(discord.sessions, plan?.count === to ? shards : undefined);
     trace.check();
   };

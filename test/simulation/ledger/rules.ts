@@ -40,6 +40,8 @@ export interface Judge {
   interrupted(task: SimulatedTask, kind: Interruption["kind"], forMs: number): void;
   /** What tasks may send together, at this moment. */
   addUp(tasks: readonly SimulatedTask[]): void;
+  /** Events that no handler has finished yet. */
+  unfinished(): number;
   /** Once all is quiet. @param before how many shards there were before the last change of their number */
   sum(sessions: readonly GatewaySession[], before: number | undefined): Promise<void>;
   readonly events: number;
@@ -136,6 +138,9 @@ export function createJudge({ world, truth, trace, isClaiming }: JudgeParts): Ju
       ({ task, from, until }) => task.machine === machine && from <= readyAt + SAVED_MS && identifiedAt <= until,
     );
 
+  const isDone = (event: string): boolean =>
+    poison.has(event) || (runs.get(event)?.some(({ endedAt }) => endedAt !== undefined) ?? false);
+
   return {
     handled(what, run) {
       const before = runs.get(run.event) ?? [];
@@ -174,9 +179,10 @@ export function createJudge({ world, truth, trace, isClaiming }: JudgeParts): Ju
       const sum = alive.reduce((all, { perSecond }) => all + (perSecond ?? 0), 0);
       if (sum > most) trace.broken(`${alive.map((task) => `${task.id} ${task.perSecond}`).join(", ")} a second`);
     },
+    unfinished: () => said.filter((event) => !isDone(event)).length,
     async sum(sessions, before) {
       for (const event of said) {
-        if (poison.has(event) || runs.get(event)?.some(({ endedAt }) => endedAt !== undefined)) continue;
+        if (isDone(event)) continue;
         if (before !== undefined && (await claimant(event)) === String(before)) leftBehind++;
         else trace.broken(`${event} is lost`);
       }

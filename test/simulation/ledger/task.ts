@@ -108,6 +108,9 @@ export function createTask(options: TaskOptions): SimulatedTask {
     heed(neighbours) {
       perSecond = neighbours.perSecond;
     },
+    over() {
+      perSecond = undefined;
+    },
   });
   // Only what sets of shards ask of REST.
   const api: Partial<Api> = {
