@@ -37,7 +37,7 @@ async function checkOwner({ values }: Ledger, application: string, now: number):
 }
 
 /**
- * Reads the ledger and notes this start in it. What is damaged counts as empty, and is reported.
+ * Reads the ledger. What is damaged counts as empty, and is reported.
  * @param application as the token tells it, if it does.
  * @throws LedgerError when the ledger cannot be read or written at all: then nothing would outlive this process; and when
  *   it is another application's.
@@ -65,7 +65,6 @@ export async function readLedger(
     refusal: await read(ledger.readRefusal(), undefined),
     shardCount: plan && countToStart(plan),
   };
-  await ledger.recordStart(now);
   return kept;
 }
 

@@ -67,7 +67,7 @@ export function lose(state: ShardState, now: number, random: () => number, shard
   const after = {
     ...common(state),
     session,
-    failedDials: state.kind === "ready" || loss.ordered ? state.failedDials : state.failedDials + 1,
+    failedDials: lived(state) || loss.ordered ? state.failedDials : state.failedDials + 1,
     backoff: { tries: next.tries, lastMs: next.lastMs },
     lastClose: { code, by: loss.by, at: now },
     since: now,
@@ -91,9 +91,12 @@ export function lose(state: ShardState, now: number, random: () => number, shard
 /** The session after a connection that was no answer to it. Its age counts from the end of its last live connection. */
 function keepSession(state: ShardState, now: number): Session | null {
   if (state.session === null) return null;
-  const lived = state.kind === "ready" || (state.kind === "resuming" && state.replayed > 0);
-  return lived ? { ...state.session, liveAt: now } : state.session;
+  return lived(state) ? { ...state.session, liveAt: now } : state.session;
 }
+
+/** Whether the connection has brought anything of the session, so that its host is a good one. */
+const lived = (state: ShardState): boolean =>
+  state.kind === "ready" || (state.kind === "resuming" && state.replayed > 0);
 
 /**
  * The only place where a session ends. Discord refused it (op 9 false, 4003, 4007, 4009), we end it (1000), or it was

@@ -107,7 +107,9 @@ export function identifySpending({ clock, telemetry, shards, permit, queue, tick
       waitingUntil = budget.until;
       const until = new Date(clock.wall() + budget.until - clock.now()).toISOString();
       const { left, reserve } = budget;
-      const fix = `${waiting.length} shards wait until ${until}; IDENTIFY_RESERVE below ${reserve} or IDENTIFY_OVERRIDE=on spends the rest before`;
+      // Told as the first shard waits; the others of its fleet follow.
+      const rest = `IDENTIFY_RESERVE below ${reserve} or IDENTIFY_OVERRIDE=on spends the rest before`;
+      const fix = `shards without a session wait until ${until}; ${left > 0 ? rest : "nothing is left to spend before"}`;
       telemetry.event("identify.waiting", { until, left, reserve, fix });
     },
     waitingUntil: () => waitingUntil,

@@ -9,7 +9,7 @@ import { userIdOf } from "../identity.ts";
 import { tokenHash } from "../ledger/hash.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { LedgerError } from "../ledger/ledgerError.ts";
-import { type Kept, leavesNoShard, noShardProblem, readLedger, untilReachable } from "../preflight.ts";
+import { leavesNoShard, noShardProblem, readLedger, untilReachable } from "../preflight.ts";
 import { crashLoopPauseMs, FIRST_PAUSE_MS } from "../resilience/crashLoop.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import type { Api } from "./api.ts";
@@ -55,13 +55,16 @@ async function setOut(parts: StartParts): Promise<void> {
   const { environment, clock, telemetry, ledger, lifecycle, api, refusals, ending } = parts;
   const { shards, dispatcher, sharing, checkpoint } = parts.set;
   const { over } = lifecycle;
-  const kept = await readKept(parts);
+  const application = userIdOf(environment.DISCORD_TOKEN);
+  const kept = await fromLedger(parts, () => readLedger(ledger, telemetry, clock.wall(), application));
   if (kept === undefined || over.aborted) return;
   const { refusal } = kept;
   if (refusal !== undefined && refusals.holds(refusal) && !shards.dropIntents(refusal)) {
     await ending.refuse({ code: refusal.code, fix: refusal.fix }, "remembered");
     return;
   }
+  // A start that ends at what is known already spends no IDENTIFY, and counts for no crash loop.
+  if ((await fromLedger(parts, () => ledger.recordStart(clock.wall()).then(() => true))) === undefined) return;
   // A session that Discord gave for this token proves it as well as a request would, and costs none.
   const proven = kept.sessions.some((session) => session.tokenHash === tokenHash(environment.DISCORD_TOKEN));
   const check = proven ? undefined : await api.askToken(0);
@@ -108,19 +111,13 @@ async function setOut(parts: StartParts): Promise<void> {
   watchAddress(parts);
 }
 
-/** What an earlier process left; undefined when this one cannot run with its ledger, which ends it. */
-async function readKept({
-  environment,
-  clock,
-  telemetry,
-  ledger,
-  lifecycle,
-  ending,
-}: StartParts): Promise<Kept | undefined> {
+/** What `ask` resolves to, once the ledger answers; undefined when this process cannot run with it, which ends it. */
+async function fromLedger<Result>(
+  { clock, telemetry, lifecycle, ending }: StartParts,
+  ask: () => Promise<Result>,
+): Promise<Result | undefined> {
   try {
-    return await untilReachable({ clock, telemetry, signal: lifecycle.over }, () =>
-      readLedger(ledger, telemetry, clock.wall(), userIdOf(environment.DISCORD_TOKEN)),
-    );
+    return await untilReachable({ clock, telemetry, signal: lifecycle.over }, ask);
   } catch (error) {
     if (!(error instanceof LedgerError)) throw error;
     await ending.misconfigured(`LEDGER ${error.message}`);

@@ -12,7 +12,6 @@ describe("a ledger", () => {
     const ledger = { ...createMemoryLedger(), persistent: true };
     const start = () => readLedger(ledger, recordingTelemetry(), NOW, "1100000000000000000");
     expect(await Promise.all([start(), start(), start()])).toHaveLength(3);
-    expect((await start()).starts).toHaveLength(3);
   });
 
   it("is refused to another application, also when both come at once", async () => {

@@ -1,6 +1,6 @@
 // How the process ends, and when it does not: 0 asked to stop, 70 a bug, 77 Discord refuses us; 78 is told by the variables.
 
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect } from "vitest";
 import { clientCloses, type FaceBot, handler, promise, REMOTE_MEMBERS, say, TOKEN, UNHURRIED } from "./world.ts";
@@ -96,6 +96,8 @@ describe.concurrent("ON_FATAL=park", () => {
       second.kill("SIGTERM");
       expect(await second.ended).toBe(0);
 
+      // What parks at once spends nothing, and holds back no IDENTIFY of a start that may work.
+      expect(JSON.parse(readFileSync(path.join(home, "starts.json"), "utf8"))).toHaveLength(1);
       discord.faults.gateway.forgive();
       const mended = bot({ ...settings, FACE_INTENTS: "513" });
       await mended.event("bot.ready");

@@ -191,6 +191,20 @@ describe("a session", () => {
     expect(subject.state.session).toEqual(SESSION);
   });
 
+  it("whose replay is cut, however often, goes on where it was replayed", () => {
+    const subject = new Subject(SESSION);
+    const hosts: string[] = [];
+    subject.feed({ kind: "start" });
+    for (let generation = 1; generation <= 4; generation++) {
+      for (const effect of subject.feed({ kind: "dialTurn" })) if (effect.kind === "dial") hosts.push(effect.host);
+      subject.feed({ kind: "opened", generation }, hello(generation));
+      subject.feed(payload(generation, 0, {}, SESSION.sequence + generation, "MESSAGE_CREATE"));
+      subject.feed({ kind: "closed", generation, code: undefined });
+      subject.now += 10_000;
+    }
+    expect(hosts).toEqual(["resume", "resume", "resume", "resume"]);
+  });
+
   it("that is 180 s old has one RESUME left", () => {
     const subject = new Subject(SESSION);
     subject.now = 180_000;
