@@ -56,7 +56,9 @@ export function lose(state: ShardState, now: number, random: () => number, shard
 
   const stable = state.kind === "ready" && now - state.since >= STABLE_MS;
   const rule = session !== null || turn ? DIAL_BACKOFF : IDENTIFY_BACKOFF;
-  const next = backOff(stable ? START : state.backoff, { ...rule, jitter: shard.jitter }, random);
+  // Dials that met nobody were no fault of the IDENTIFY that an outage longer than the session ends in.
+  const afterOutage = state.kind === "resuming" && loss.refused === "spread" && state.failedDials > 0;
+  const next = backOff(stable || afterOutage ? START : state.backoff, { ...rule, jitter: shard.jitter }, random);
   // An order to reconnect is followed at once (events/gateway-events#reconnect), unless it comes again and again.
   const delayMs = loss.ordered && !loss.backsOff && next.tries === 1 ? 0 : next.delayMs;
   const spreadMs = loss.refused === "spread" ? REFUSED_LEAST_MS + REFUSED_SPREAD_MS * random() : 0;

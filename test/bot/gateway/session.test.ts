@@ -205,6 +205,17 @@ describe("a session", () => {
     expect(hosts).toEqual(["resume", "resume", "resume", "resume"]);
   });
 
+  it("that an outage has outlived is followed by an IDENTIFY within 1 to 5 s, however many dials failed", () => {
+    const subject = new Subject(SESSION);
+    subject.feed({ kind: "start" });
+    for (let generation = 1; generation <= 8; generation++) {
+      subject.feed({ kind: "dialTurn" }, { kind: "closed", generation, code: undefined });
+      subject.now += 8_000;
+    }
+    subject.feed({ kind: "dialTurn" }, { kind: "opened", generation: 9 }, hello(9), payload(9, 9, false));
+    expect(subject.state).toMatchObject({ kind: "waiting", for: "pause", session: null, until: subject.now + 3_000 });
+  });
+
   it("that is 180 s old has one RESUME left", () => {
     const subject = new Subject(SESSION);
     subject.now = 180_000;
