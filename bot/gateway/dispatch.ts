@@ -38,8 +38,11 @@ export interface DispatcherOptions {
 }
 
 export interface Dispatcher {
-  /** Takes one event in; its handler may start before this returns, and never throws into the caller. */
-  dispatch(shard: number, sequence: number, type: string, data: unknown): void;
+  /**
+   * Takes one event in; its handler may start before this returns, and never throws into the caller.
+   * @param replayed it came before a RESUMED
+   */
+  dispatch(shard: number, sequence: number, type: string, data: unknown, replayed?: boolean): void;
   /**
    * started: a new session whose READY has that sequence, told before or after READY is dispatched. resumed: the replay
    * is over. dropped: the session is gone; what it brought is still handled.
@@ -268,7 +271,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   };
 
   return {
-    dispatch(shard, sequence, type, data) {
+    dispatch(shard, sequence, type, data, replayed = false) {
       const positions = stopped ? undefined : progress.of(shard, sequence, type);
       if (positions === undefined) return;
       const arrival = positions.receive(sequence);
@@ -293,7 +296,10 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
         held,
         done: false,
         ended: undefined,
-        isWary: held === undefined && (arrival.deaths > 0 || progress.isWary(positions, clock.now())) && wary.admit(),
+        isWary:
+          held === undefined &&
+          (arrival.deaths > 0 || progress.isWary(positions, clock.now(), replayed)) &&
+          wary.admit(),
         positions,
         waitsUntil: 0,
       };

@@ -20,7 +20,7 @@ export interface ShardProgress {
   lose(shard: number): void;
   standing(positions: Positions): Standing;
   /** Whether the session's replay may still bring what a process died on. */
-  isWary(positions: Positions, now: number): boolean;
+  isWary(positions: Positions, now: number, replayed: boolean): boolean;
   /** Set when another process had begun the event. */
   held(positions: Positions, sequence: number): Promise<Outcome> | undefined;
   position(shard: number): Position | undefined;
@@ -31,6 +31,8 @@ export interface ShardProgress {
  * right behind it is the rest then. A replay comes in one go; what is later than this, ms, is live.
  */
 const REPLAY_TAIL_MS = 1_500;
+/** Where a connection was cut within that tail, the next brings the rest: for as long as Discord keeps the session, minutes. */
+const REPLAY_AGAIN_MS = 240_000;
 
 export function createShardProgress(): ShardProgress {
   const sessions = new Map<number, Positions>();
@@ -42,8 +44,10 @@ export function createShardProgress(): ShardProgress {
   // When to be wary no more.
   const wary = new WeakMap<Positions, number>();
 
-  const isWary = (positions: Positions, now: number): boolean =>
-    now <= (wary.get(positions) ?? Number.NEGATIVE_INFINITY);
+  const isWary = (positions: Positions, now: number, replayed: boolean): boolean => {
+    const until = wary.get(positions) ?? Number.NEGATIVE_INFINITY;
+    return now <= until + (replayed ? REPLAY_AGAIN_MS : 0);
+  };
 
   const leave = (shard: number, standing: Standing): void => {
     released.add(shard);
@@ -71,7 +75,7 @@ export function createShardProgress(): ShardProgress {
     onSession(shard, change, sequence, now) {
       const current = sessions.get(shard);
       // How far the session has come a RESUMED does not say, either.
-      if (change === "resumed" && current !== undefined && isWary(current, now))
+      if (change === "resumed" && current !== undefined && isWary(current, now, true))
         wary.set(current, now + REPLAY_TAIL_MS);
       else if (change === "dropped") sessions.delete(shard);
       else if (change === "started" && readyAt.get(shard) !== sequence)

@@ -110,7 +110,7 @@ export function createShardSet(parts: ShardSetParts): ShardSet {
     sharing,
     onDispatch(shard, sequence, type, data, replayed) {
       if (parts.leads()) parts.onDispatch(shard, sequence, type, data, replayed);
-      dispatcher.dispatch(shard, sequence, type, data);
+      dispatcher.dispatch(shard, sequence, type, data, replayed);
     },
     // What a crash loses with a session cannot be replayed, and the next would cost an IDENTIFY: it waits for no turn.
     onNewSession() {

@@ -120,6 +120,20 @@ describe("after a death", () => {
     expect(seen.filter((entry) => entry !== "kept")).toEqual(["kept 2:1", "start 2", "kept 4:1", "start 4"]);
   });
 
+  it("goes on where a connection is cut right behind a RESUMED, and the next brings the rest; later all is live", async () => {
+    const { clock, dispatcher, seen } = bench();
+    dispatcher.restore(SESSION, undefined, true);
+    dispatcher.onSession(0, "resumed", 1);
+    dispatcher.dispatch(0, 1, "RESUMED", {});
+    await clock.advance(5_000);
+    dispatcher.dispatch(0, 2, "MESSAGE_CREATE", { channel_id: "a" }, true);
+    await clock.advance(1_000);
+    dispatcher.dispatch(0, 3, "MESSAGE_CREATE", { channel_id: "b" });
+    await clock.advance(600_000);
+    dispatcher.dispatch(0, 4, "MESSAGE_CREATE", { channel_id: "c" }, true);
+    expect(seen.filter((entry) => entry !== "kept")).toEqual(["kept 2:1", "start 2", "start 3", "start 4"]);
+  });
+
   it("is not wary of more than a bounded crowd", async () => {
     const { dispatcher, seen, message } = bench();
     dispatcher.restore(SESSION, undefined, true);

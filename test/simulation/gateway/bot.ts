@@ -206,11 +206,11 @@ export async function startLife(number: number, world: Surroundings): Promise<Pr
     storedSessions: stored,
     connect: discord.connectFor(clock.enter, sockets),
     fetchGateway: (signal) => askGateway(world, clock, signal),
-    onDispatch(shard, sequence, type, data) {
+    onDispatch(shard, sequence, type, data, replayed) {
       if (life.ended) return;
       if (type === "READY") sessionOf.set(shard, textOf(data, "session_id"));
       truth.heard(sessionOf.get(shard) ?? "", sequence, made);
-      dispatcher.dispatch(shard, sequence, type, data);
+      dispatcher.dispatch(shard, sequence, type, data, replayed);
     },
     finished(shard) {
       const position = dispatcher.position(shard);
