@@ -168,7 +168,7 @@ describe.concurrent("/state", () => {
       await child.event("bot.ready");
       const lift = discord.faults.rest.banEdge({ shape: "static-json", retryAfterSeconds: 30 });
       await expect(
-        child.call("rest.request", { method: "GET", path: "/users/@me", deadlineMs: 1_000 }),
+        child.call("rest.request", { method: "GET", path: "/users/@me", deadlineMs: 25_000 }),
       ).rejects.toMatchObject({ kind: "edgeBanned" });
       const banned = await child.event("edge.banned");
       expect(banned).toMatchObject({
