@@ -2,6 +2,7 @@
 
 import path from "node:path";
 import { peerVersion } from "../install.ts";
+import { checkNames } from "../knownNames.ts";
 import { median, Samples, table } from "../statistics.ts";
 import { startWorker } from "../worker.ts";
 import { CONTENDERS, type Contender } from "./contenders.ts";
@@ -25,6 +26,7 @@ const IDLE_SHARDS = 64;
 
 /** Runs it and returns its table as markdown. */
 export async function gatewayBenchmark(options: GatewayOptions): Promise<string> {
+  checkNames(options.only, CONTENDERS);
   const server = startWorker(path.join(import.meta.dirname, "loadServer.ts"), 2);
   try {
     const { urls } = await server.next("listening");

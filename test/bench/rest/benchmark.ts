@@ -2,6 +2,7 @@
 
 import path from "node:path";
 import { peerVersion } from "../install.ts";
+import { checkNames } from "../knownNames.ts";
 import { Samples, table } from "../statistics.ts";
 import { numberOf, startWorker, type Worker } from "../worker.ts";
 import type { Rules } from "./apiServer.ts";
@@ -29,6 +30,7 @@ const IDLE_MS = 80_000;
 
 /** Runs it and returns its tables as markdown. */
 export async function restBenchmark(options: RestOptions): Promise<string> {
+  checkNames(options.only, CONTENDERS);
   const chosen = CONTENDERS.filter(
     ({ name }, index) => index === 0 || options.only.length === 0 || options.only.includes(name),
   );
